@@ -115,6 +115,8 @@ function answerText(result: RecordedResult | string): string {
   return stalenessMs === undefined ? value : `${value}, at most ${Math.ceil(stalenessMs)} ms old`
 }
 
+const areOrIs = (nodes: readonly string[]): string => (nodes.length > 1 ? 'are' : 'is')
+
 const FATES = { lost: 'will be lost', late: 'will be late', doubled: 'will arrive twice' } as const
 
 function faultText({ fault, nodes }: FaultStrike): string {
@@ -123,7 +125,7 @@ function faultText({ fault, nodes }: FaultStrike): string {
   const again = 'ms' in fault ? ` It starts again after ${inSeconds(fault.ms)}.` : ''
   switch (fault.kind) {
     case 'partition':
-      return `${listed(nodes)} are cut off from the others${lasts}.`
+      return `${listed(nodes)} ${areOrIs(nodes)} cut off from the others${lasts}.`
     case 'isolate':
       return second === undefined
         ? `${first} is cut off from all others${lasts}.`
@@ -175,12 +177,13 @@ function faultText({ fault, nodes }: FaultStrike): string {
 }
 
 /** A process that was down or paused says itself that it continues. */
-function faultEnd({ fault, nodes: [first = '', second] }: FaultStrike): EventCaption | undefined {
-  const text = endText(fault, first, second)
+function faultEnd({ fault, nodes }: FaultStrike): EventCaption | undefined {
+  const text = endText(fault, nodes)
   return text === undefined ? undefined : { text }
 }
 
-function endText(fault: FaultAction, first: string, second: string | undefined): string | undefined {
+function endText(fault: FaultAction, nodes: readonly string[]): string | undefined {
+  const [first = '', second] = nodes
   switch (fault.kind) {
     case 'isolate':
       return second === undefined
@@ -191,7 +194,7 @@ function endText(fault: FaultAction, first: string, second: string | undefined):
     case 'one-way':
       return `What ${first} sends reaches ${second} again.`
     case 'partition':
-      return 'The two parts of the network are connected again.'
+      return `${listed(nodes)} ${areOrIs(nodes)} connected to the others again.`
     case 'ring':
     case 'bridge':
     case 'half-deaf':
@@ -220,7 +223,7 @@ export function activeText(fault: FaultAction, nodes: readonly string[]): string
   const [first = '', second] = nodes
   switch (fault.kind) {
     case 'partition':
-      return 'the network is in two parts'
+      return `${listed(nodes)} ${areOrIs(nodes)} cut off`
     case 'isolate':
       return second === undefined ? `${first} is cut off` : `${first} and ${second} are cut off`
     case 'crash':

@@ -189,7 +189,7 @@ export const BUILD_FAULTS: readonly SimFaultKind[] = ['build', 'raise']
 const CHOSEN_FAULTS: readonly SimFaultKind[] = ['heal']
 /** Faults that are drawn. */
 export const DRAWN_FAULTS = FAULT_KINDS.filter((kind) => !CHOSEN_FAULTS.includes(kind))
-/** Faults that are drawn for any cluster. `message` names one moment of one run: only a search for rare events has it. */
+/** Faults that are drawn for any cluster. Only a search for rare events has `message`, which names one moment. */
 export const USUAL_FAULTS = DRAWN_FAULTS.filter((kind) => kind !== 'message' && !BUILD_FAULTS.includes(kind))
 
 type Fields = { readonly [Kind in SimFaultKind]: FieldValues<(typeof FAULT_SHAPES)[Kind]> }

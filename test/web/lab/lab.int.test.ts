@@ -122,6 +122,30 @@ describeConsole(needsChromium('the lab'), () => {
     expect(await findBarriers(page)).toEqual([])
   })
 
+  test('a line through the ring parts the cluster, and the fault is healed', async () => {
+    const page = await openPage(`${url}#seed=7;4000:put,client=0,node=leader,key=0,x=41`, {
+      reducedMotion: 'reduce',
+    })
+    await page.getByText('3.88 s').waitFor()
+    const cluster = page.getByRole('group', { name: 'The cluster' })
+    const { x, y, width, height } = (await cluster.boundingBox()) ?? expect.fail()
+    await page.mouse.move(x + width * 0.6, y + 10)
+    await page.mouse.down()
+    await page.mouse.move(x + width * 0.6, y + height - 10, { steps: 3 })
+    await page.mouse.up()
+    await page.getByRole('button', { name: 'Heal: n2 and n3 are cut off' }).click()
+    await expect.poll(() => page.url()).toContain('heal,fault=partition,target=1,peer=2')
+
+    // The same with the keyboard: n1 and n4 on one side.
+    await cluster.getByRole('button', { name: /^n4/ }).press('Shift+Enter')
+    await cluster.getByRole('button', { name: /^n1/ }).press('Enter')
+    expect(await findBarriers(page)).toEqual([])
+    await page.getByRole('button', { name: 'Cut these off from the others' }).press('Enter')
+    await expect.poll(() => page.url()).toContain('partition,side=(0+3),ms=3000')
+    await page.keyboard.press('h')
+    await expect.poll(() => page.url()).toContain('heal,fault=partition,target=0,peer=3')
+  })
+
   test('an address without a run says what is wrong, and offers a new one', async () => {
     const page = await openPage(`${url}#seed=1;12:putt`)
     await page.getByRole('alert').getByText('The address names no run that can be opened').waitFor()

@@ -1,7 +1,6 @@
 // Actions of a person: two at once, and more for the node or message that is picked on the stage.
 
-import type { ComponentChildren } from 'preact'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import type { MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
 import { Button } from '../design/button.tsx'
 import { Select } from '../design/field.tsx'
@@ -37,8 +36,11 @@ import {
   writeLine,
 } from './line-texts.ts'
 import { lineWords } from './link-lines.ts'
+import { LinkPanel } from './link-panel.tsx'
 import { fateText, messageText } from './message-kinds.ts'
 import { roleOf, stateText } from './node-states.ts'
+import { DurationSelect, Group, Panel } from './panel.tsx'
+import { PartitionPanel } from './partition-panel.tsx'
 
 export function Actions() {
   const hasLeader = leader.value !== undefined
@@ -66,6 +68,15 @@ export function Actions() {
           title={hasLeader ? 'No message reaches it or leaves it, for 5 s (c)' : 'There is no leader yet'}
         >
           Cut off the leader
+        </Button>
+        <Button
+          title="Parts the cluster in two (p). A line through the ring does it too."
+          pressed={picked.value?.kind === 'partition'}
+          onClick={() => {
+            picked.value = picked.value?.kind === 'partition' ? undefined : { kind: 'partition' }
+          }}
+        >
+          Partition
         </Button>
         <Undo />
       </div>
@@ -104,50 +115,18 @@ function PickedPanel() {
       </Panel>
     )
   }
+  if (value?.kind === 'partition') return <PartitionPanel />
+  if (value?.kind === 'link') return <LinkPanel from={value.from} to={value.to} />
   return (
     <p class="dim">
-      Pick a node to crash, pause or cut it off, or to ask it something. Pick a message to lose, delay or
-      double it.
+      Draw a line through the ring to part the cluster. Pick a node to crash, pause or cut it off, or to ask
+      it something. Pick a message to lose, delay or double it.
     </p>
-  )
-}
-
-interface PanelProps {
-  readonly title: ComponentChildren
-  readonly children: ComponentChildren
-}
-
-function Panel({ title, children }: PanelProps) {
-  const element = useRef<HTMLElement>(null)
-  // On a narrow screen it is below the stage.
-  useEffect(() => element.current?.scrollIntoView({ block: 'nearest' }), [])
-  return (
-    <section ref={element} class="panel">
-      <header class="panel-head">
-        <h2>{title}</h2>
-        <Button
-          kind="quiet"
-          onClick={() => {
-            picked.value = undefined
-          }}
-        >
-          Close
-        </Button>
-      </header>
-      {children}
-    </section>
   )
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // A node
-
-const DURATIONS = [
-  { value: '500', text: '0.5 s' },
-  { value: '3000', text: '3 s' },
-  { value: '10000', text: '10 s' },
-  { value: '60000', text: '60 s' },
-] as const
 
 const READS: readonly { readonly kind: ReadKind; readonly text: string; readonly title: string }[] = [
   { kind: 'get', text: 'linearizable', title: 'The leader confirms with a majority that it still leads' },
@@ -199,14 +178,7 @@ function NodePanel({ node }: { readonly node: MachineView }) {
         ))}
       </Group>
       <Group title="Break it">
-        <Select
-          label="for"
-          value={String(ms) as (typeof DURATIONS)[number]['value']}
-          options={DURATIONS}
-          onChange={(value) => {
-            faultMs.value = Number(value)
-          }}
-        />
+        <DurationSelect />
         <Button disabled={state === 'down'} onClick={act(crashLine(name, ms))}>
           Crash
         </Button>
@@ -267,15 +239,6 @@ function CutLinks({ name, ms }: { readonly name: string; readonly ms: number }) 
         </Button>
       ))}
     </Group>
-  )
-}
-
-function Group({ title, children }: PanelProps) {
-  return (
-    <div class="panel-group">
-      <h3>{title}</h3>
-      <div class="panel-buttons">{children}</div>
-    </div>
   )
 }
 

@@ -1,9 +1,11 @@
 // The events of the run in sentences: the newest as the caption, and a list.
 
+import { Button } from '../design/button.tsx'
 import { Mark } from '../design/mark.tsx'
+import { healWord } from './active-faults.ts'
 import './caption.css'
 import { CodeButton } from './code-dialog.tsx'
-import { caption, client, faults, nodes, notes } from './lab-state.ts'
+import { caption, client, faults, heal, nodes, notes } from './lab-state.ts'
 
 const SHOWN = 8
 
@@ -16,12 +18,18 @@ export function Caption() {
         {caption.value !== undefined && <CodeButton note={caption.value} />}
       </p>
       <ul class="caption-faults">
-        {faults.value.map(({ text, until }) => (
-          <li key={`${text} ${until}`}>
-            <span class="caption-fault">{text}</span>{' '}
-            <span class="dim">until {(until / 1000).toFixed(2)} s</span>
-          </li>
-        ))}
+        {faults.value.map((fault) => {
+          const { text } = fault
+          return (
+            <li key={`${text} ${fault.until}`}>
+              <span class="caption-fault">{text}</span>{' '}
+              <span class="dim">until {(fault.until / 1000).toFixed(2)} s</span>{' '}
+              <Button kind="quiet" label={`${healWord(fault)}: ${text}`} onClick={() => heal(fault)}>
+                {healWord(fault)}
+              </Button>
+            </li>
+          )
+        })}
       </ul>
     </div>
   )

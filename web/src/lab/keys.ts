@@ -1,7 +1,8 @@
 // Keys of the page. A key that an element has a use for itself is left to it.
 
-import { client, cutOffLeader, picked, write } from './lab-state.ts'
+import { client, cutOffLeader, healNewest, picked, write } from './lab-state.ts'
 import { endLesson, hasLesson, openList, player } from './lesson/lesson-state.ts'
+import { forgetSide } from './partition-state.ts'
 
 export const SHORTCUTS = [
   { shown: 'Space', text: 'play or pause' },
@@ -10,6 +11,9 @@ export const SHORTCUTS = [
   { shown: '←', text: 'back 100 ms' },
   { shown: 'w', text: 'a client writes at the leader' },
   { shown: 'c', text: 'cut off the leader' },
+  { shown: 'p', text: 'partition: choose the nodes of one side' },
+  { shown: 'h', text: 'heal the newest fault' },
+  { shown: 'Shift+Enter', text: 'at a node: choose it for one side of a partition' },
   { shown: 'l', text: 'the lessons' },
   { shown: 'n', text: 'in a lesson: continue' },
   { shown: 'b', text: 'in a lesson: back' },
@@ -31,11 +35,16 @@ export function onKey({ backMs, showKeys }: KeyOptions): () => void {
     ArrowLeft: () => client.goBack(backMs),
     w: write,
     c: cutOffLeader,
+    p: () => {
+      picked.value = { kind: 'partition' }
+    },
+    h: healNewest,
     l: openList,
     n: continueLesson,
     b: () => hasLesson.peek() && player.back(),
     Escape: () => {
       picked.value = undefined
+      forgetSide()
     },
     '?': showKeys,
   }

@@ -1,9 +1,9 @@
 // The run that the page shows, and what was picked on the stage.
 
 import { computed, signal } from '@preact/signals'
-import type { LinkView, MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
+import type { FaultView, LinkView, MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
 import { LabClient, type LabPort } from './lab-client.ts'
-import { cutOffLine, freeClient, writeLine } from './line-texts.ts'
+import { cutOffLine, freeClient, healLine, writeLine } from './line-texts.ts'
 import { shownNodes } from './ring-layout.ts'
 import { sharedParts } from './shared-parts.ts'
 
@@ -46,6 +46,9 @@ export const isStale = ({ role, term }: MachineView): boolean =>
 export type Picked =
   | { readonly kind: 'node'; readonly name: string }
   | { readonly kind: 'message'; readonly id: string }
+  /** A link that is cut. */
+  | { readonly kind: 'link'; readonly from: string; readonly to: string }
+  | { readonly kind: 'partition' }
 export const picked = signal<Picked | undefined>(undefined)
 
 export const messageId = ({ from, to, number, sentAt }: MessageView): string =>
@@ -66,6 +69,14 @@ export function pickNode(name: string): void {
 export const faultMs = signal(3000)
 /** Time for which the leader is cut off: an election takes up to two seconds, and what follows shall be seen. */
 const CUT_OFF_MS = 5000
+
+/** Ends a fault that lasts. */
+export const heal = (fault: FaultView): void => client.act(healLine(fault))
+
+export function healNewest(): void {
+  const newest = faults.value.at(-1)
+  if (newest !== undefined) heal(newest)
+}
 
 export const writer = computed(() => freeClient(operations.value))
 

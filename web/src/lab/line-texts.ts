@@ -1,6 +1,6 @@
 // The lines that a person adds to a schedule, as text (jepsen-lite/lab/schedule-link.ts).
 
-import type { MessageView, OperationView } from '../../../jepsen-lite/lab/view.ts'
+import type { FaultView, MessageView, OperationView } from '../../../jepsen-lite/lab/view.ts'
 
 /** A machine by its role, or by its name. */
 export type LineTarget = 'leader' | string
@@ -28,6 +28,15 @@ export const cutLinkLine = (from: LineTarget, to: LineTarget, ms: number): strin
 /** `in`: it hears nobody; `out`: nobody hears it. */
 export const deafLine = (target: LineTarget, direction: 'in' | 'out', ms: number): string =>
   `deaf,target=${place(target)},direction=${direction},ms=${ms},${CUT}`
+/** Nothing passes between these nodes and the others. */
+export const partitionLine = (side: readonly string[], ms: number): string =>
+  `partition,side=(${side.map(place).join('+')}),ms=${ms},${CUT}`
+/** The faults of that kind that hit those nodes end. */
+export function healLine({ kind, nodes }: Pick<FaultView, 'kind' | 'nodes'>): string {
+  const [first = 'n1', second] = nodes
+  const peer = second === undefined ? '' : `,peer=${place(second)}`
+  return `heal,fault=${kind},target=${place(first)}${peer}`
+}
 export const crashLine = (target: LineTarget, ms: number): string =>
   `crash,target=${place(target)},point=now,skip=0,inFlight=lost,silent=false,ms=${ms}`
 export const pauseLine = (target: LineTarget, ms: number): string => `pause,target=${place(target)},ms=${ms}`

@@ -38,6 +38,7 @@ const WORDS: Readonly<Record<string, string>> = {
   isolate: 'cut',
   'one-way': 'cut',
   deaf: 'cut',
+  heal: 'healing',
   'slow-disk': 'slow disk',
   join: 'new member',
   remove: 'removal',

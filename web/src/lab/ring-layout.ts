@@ -27,14 +27,27 @@ export interface StageLane {
 export const shownNodes = (nodes: readonly MachineView[]): MachineView[] =>
   nodes.filter(({ member, state, lastIndex }) => member !== 'none' || state !== 'down' || lastIndex > 0)
 
-/** The place of a node, the first at the top, clockwise. */
-export function nodePlace(at: number, count: number): Point {
+export interface Ring {
+  readonly centre: Point
+  readonly radius: number
+  readonly count: number
+}
+
+export function ringOf(count: number): Ring {
   // An odd ring has its lowest nodes higher than its radius.
   const centre = { x: STAGE.width / 2, y: STAGE.height / 2 - 6 + (count % 2 === 1 && count > 1 ? 12 : 0) }
-  if (count === 1) return centre
+  return { centre, radius: count >= LARGER_FROM ? RING_RADIUS + 6 : RING_RADIUS, count }
+}
+
+/** The point in the direction of a node, the first at the top, clockwise. Parts of nodes are between them. */
+export function pointAt({ centre, count }: Ring, at: number, radius: number): Point {
   const angle = (2 * Math.PI * at) / count - Math.PI / 2
-  const radius = count >= LARGER_FROM ? RING_RADIUS + 6 : RING_RADIUS
   return { x: round(centre.x + radius * Math.cos(angle)), y: round(centre.y + radius * Math.sin(angle)) }
+}
+
+export function nodePlace(at: number, count: number): Point {
+  const ring = ringOf(count)
+  return count === 1 ? ring.centre : pointAt(ring, at, ring.radius)
 }
 
 /** Way of the messages from one node to another. The opposite direction is beside it. */

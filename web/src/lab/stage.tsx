@@ -1,6 +1,6 @@
 // The cluster as a picture: nodes on a ring with their election timers, links, and messages on their way.
 
-import { useMemo } from 'preact/hooks'
+import { useEffect, useMemo, useRef } from 'preact/hooks'
 import type { LinkView, MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
 import {
   client,
@@ -13,8 +13,10 @@ import {
   pickMessage,
   pickNode,
 } from './lab-state.ts'
+import { followLine } from './line-drawing.ts'
 import { fateText, messageKind, messageText } from './message-kinds.ts'
 import { roleOf, stateText } from './node-states.ts'
+import { choose, chosen, drawnLine } from './partition-state.ts'
 import {
   ARC_RADIUS,
   arcPath,
@@ -29,9 +31,13 @@ import {
   timeLeft,
   travelled,
 } from './ring-layout.ts'
+import { Sides } from './sides.tsx'
 import './stage.css'
 
 export function Stage() {
+  const svg = useRef<SVGSVGElement>(null)
+  useEffect(() => (svg.current === null ? undefined : followLine(svg.current)), [])
+  const isChoosing = picked.value?.kind === 'partition'
   const places = new Map(nodes.value.map(({ name }, at) => [name, nodePlace(at, nodes.value.length)]))
   const laneOf = (link: LinkView): StageLane | undefined => {
     const [from, to] = [places.get(link.from), places.get(link.to)]
@@ -39,7 +45,14 @@ export function Stage() {
   }
   return (
     // biome-ignore lint/a11y/useSemanticElements: a picture is no group of fields.
-    <svg class="stage" viewBox={`0 0 ${STAGE.width} ${STAGE.height}`} role="group" aria-label="The cluster">
+    <svg
+      ref={svg}
+      class={isChoosing ? 'stage stage-choosing' : 'stage'}
+      viewBox={`0 0 ${STAGE.width} ${STAGE.height}`}
+      role="group"
+      aria-label="The cluster"
+    >
+      <Sides />
       <Links places={[...places.values()]} />
       <Cuts laneOf={laneOf} />
       {nodes.value.map((node) => {
@@ -48,7 +61,10 @@ export function Stage() {
       })}
       {nodes.value.map((node) => {
         const place = places.get(node.name)
-        const isPicked = picked.value?.kind === 'node' && picked.value.name === node.name
+        const { value } = picked
+        const isPicked = isChoosing
+          ? chosen.value.includes(node.name)
+          : value?.kind === 'node' && value.name === node.name
         return (
           place && (
             <StageNode
@@ -64,8 +80,22 @@ export function Stage() {
         )
       })}
       <Messages laneOf={laneOf} />
+      <DrawnLine />
     </svg>
   )
+}
+
+/** The line of a person through the ring. */
+function DrawnLine() {
+  const line = drawnLine.value
+  if (line === undefined) return null
+  return <path class="stage-line" d={`M${line.from.x} ${line.from.y}L${line.to.x} ${line.to.y}`} />
+}
+
+/** Picks a node, or chooses it for one side of a partition. */
+function press(name: string, isForSide: boolean): void {
+  if (isForSide || picked.value?.kind === 'partition') choose(name)
+  else pickNode(name)
 }
 
 function Links({ places }: { readonly places: readonly Point[] }) {
@@ -84,13 +114,21 @@ function Cuts({ laneOf }: { readonly laneOf: (link: LinkView) => StageLane | und
         if (lane === undefined) return null
         const { x, y } = pointOn(lane, 1)
         return (
-          <g key={`${cut.from} ${cut.to}`}>
+          // biome-ignore lint/a11y/noStaticElementInteractions: the keyboard ends cuts in the line of faults.
+          <g
+            key={`${cut.from} ${cut.to}`}
+            class="stage-cut-link"
+            onClick={() => {
+              picked.value = { kind: 'link', ...cut }
+            }}
+          >
             <path class="stage-cut" d={`M${lane.from.x} ${lane.from.y}L${lane.to.x} ${lane.to.y}`} />
             <path
               class="stage-bar"
               d="M2-8V8"
               transform={`translate(${x} ${y}) rotate(${degreesOf(lane)})`}
             />
+            <circle class="stage-target" cx={x} cy={y} r="12" />
           </g>
         )
       })}
@@ -139,11 +177,11 @@ function drawNode({ node, x, y, isAbove, isPicked, isStale }: StageNodeProps) {
       role="button"
       tabindex={0}
       aria-pressed={isPicked}
-      onClick={() => pickNode(name)}
+      onClick={(event) => press(name, event.shiftKey)}
       onKeyDown={(event) => {
         if (event.key !== 'Enter' && event.key !== ' ') return
         event.preventDefault()
-        pickNode(name)
+        press(name, event.shiftKey)
       }}
     >
       <circle class="stage-target" r={ARC_RADIUS + 4} />

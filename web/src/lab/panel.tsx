@@ -1,0 +1,80 @@
+// Parts of the panels of what is picked.
+
+import type { ComponentChildren } from 'preact'
+import { useEffect, useRef } from 'preact/hooks'
+import { Button } from '../design/button.tsx'
+import { Select } from '../design/field.tsx'
+import { faultMs, picked } from './lab-state.ts'
+import './panel.css'
+
+interface GroupProps {
+  readonly title: ComponentChildren
+  readonly children: ComponentChildren
+}
+
+interface PanelProps extends GroupProps {
+  readonly onClose?: () => void
+}
+
+export function Panel({ title, onClose, children }: PanelProps) {
+  const element = useRef<HTMLElement>(null)
+  // On a narrow screen it is below the stage.
+  useEffect(() => element.current?.scrollIntoView({ block: 'nearest' }), [])
+  return (
+    <section ref={element} class="panel">
+      <header class="panel-head">
+        <h2>{title}</h2>
+        <Button
+          kind="quiet"
+          onClick={() => {
+            picked.value = undefined
+            onClose?.()
+          }}
+        >
+          Close
+        </Button>
+      </header>
+      {children}
+    </section>
+  )
+}
+
+export function Group({ title, children }: GroupProps) {
+  return (
+    <div class="panel-group">
+      <h3>{title}</h3>
+      <div class="panel-buttons">{children}</div>
+    </div>
+  )
+}
+
+/** A group that most people do not need. */
+export function MoreGroup({ title, children }: GroupProps) {
+  return (
+    <details class="panel-more">
+      <summary>{title}</summary>
+      <div class="panel-buttons">{children}</div>
+    </details>
+  )
+}
+
+const DURATIONS = [
+  { value: '500', text: '0.5 s' },
+  { value: '3000', text: '3 s' },
+  { value: '10000', text: '10 s' },
+  { value: '60000', text: '60 s' },
+] as const
+
+/** How long a fault lasts. */
+export function DurationSelect() {
+  return (
+    <Select
+      label="for"
+      value={String(faultMs.value) as (typeof DURATIONS)[number]['value']}
+      options={DURATIONS}
+      onChange={(value) => {
+        faultMs.value = Number(value)
+      }}
+    />
+  )
+}

@@ -1,0 +1,76 @@
+// The sides of a partition on the stage, with the wall between them.
+
+import { faults, nodes } from './lab-state.ts'
+import { sideRuns, sideShape } from './partition.ts'
+import { drawnSide } from './partition-state.ts'
+import { ringOf } from './ring-layout.ts'
+import './sides.css'
+
+/** Faults that cut some nodes off from all others, and the side that a person is about to cut off. */
+export function Sides() {
+  const drawn = drawnSide.value
+  const cutting = faults.value.filter(({ kind }) => kind === 'partition' || kind === 'isolate')
+  return (
+    <g>
+      {cutting.map(({ kind, nodes, until }) => (
+        <Partition key={`${kind} ${nodes} ${until}`} side={nodes} hasWords={cutting.length === 1} />
+      ))}
+      {drawn !== undefined && <Partition side={drawn} hasWords={cutting.length === 0} isDrawn />}
+    </g>
+  )
+}
+
+interface PartitionProps {
+  readonly side: readonly string[]
+  /** Several partitions have more than two sides. */
+  readonly hasWords: boolean
+  readonly isDrawn?: boolean
+}
+
+function Partition({ side, hasWords, isDrawn = false }: PartitionProps) {
+  const all = nodes.value
+  const ring = ringOf(all.length)
+  const isOnSide = all.map(({ name }) => side.includes(name))
+  const voters = all.filter(({ member }) => member === 'voter')
+  const inside = voters.filter(({ name }) => side.includes(name)).length
+  const shapes = (isSmaller: boolean) =>
+    sideRuns(isOnSide.map((is) => is === isSmaller)).map((run) => sideShape(ring, run))
+  const words = (isSmaller: boolean) => {
+    const [first] = shapes(isSmaller)
+    const count = isSmaller ? inside : voters.length - inside
+    return (
+      first && (
+        <text class="side-words" x={first.words.x} y={first.words.y}>
+          <tspan>{`${count} of ${voters.length}: `}</tspan>
+          <tspan x={first.words.x} dy="1.2em">
+            {count * 2 > voters.length ? 'a majority' : 'no majority'}
+          </tspan>
+        </text>
+      )
+    )
+  }
+  return (
+    <g class={isDrawn ? 'side side-drawn' : 'side'}>
+      <path
+        class="side-others"
+        d={shapes(false)
+          .map(({ area }) => area)
+          .join('')}
+      />
+      <path
+        class="side-smaller"
+        d={shapes(true)
+          .map(({ area }) => area)
+          .join('')}
+      />
+      <path
+        class="side-wall"
+        d={shapes(true)
+          .map(({ wall }) => wall)
+          .join('')}
+      />
+      {hasWords && words(true)}
+      {hasWords && words(false)}
+    </g>
+  )
+}
