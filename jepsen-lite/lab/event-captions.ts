@@ -43,8 +43,10 @@ export function eventCaption(
     case 'role':
       return roleCaption(node, event, nameOf)
     case 'request':
+      if (event.operations.length === 0) return undefined
       return { text: `${event.client} asks ${node} to ${event.operations.map(requestText).join(' and ')}.` }
     case 'answer':
+      if (event.results.length === 0) return undefined
       return { text: `${node} answers ${event.client}: ${event.results.map(answerText).join('; ')}.` }
     case 'refusal': {
       const { client, why } = event
@@ -58,6 +60,8 @@ export function eventCaption(
         text: `${client} cannot know whether its request to ${node} was carried out: ${words(why)}.`,
       }
     }
+    case 'lock':
+      return { text: lockText(node, event) }
     case 'watch-message':
       return { text: `${node} tells ${event.watcher}: ${words(event.message.kind)}.`, isMinor: true }
     case 'deleted':
@@ -70,6 +74,24 @@ export function eventCaption(
     case 'liveness':
     case 'client-fault':
       return undefined
+  }
+}
+
+function lockText(node: string, event: Extract<SimEvent, { kind: 'lock' }>): string {
+  const { client } = event
+  switch (event.what) {
+    case 'asks':
+      return `${client} asks ${node} to ${event.request}.`
+    case 'answered':
+      return event.outcome === 'ok' && event.answer.startsWith('token')
+        ? `${client} holds the lock now, with fencing ${event.answer}.`
+        : `${node} answers ${client}: ${event.answer}.`
+    case 'stands still':
+      return `The process of ${client} stands still for ${inSeconds(event.ms)}. It keeps no lease alive meanwhile.`
+    case 'continues':
+      return `The process of ${client} continues, as if no time had passed.`
+    case 'has lost it':
+      return `${client} learns that its lease has ended: it no longer holds the lock.`
   }
 }
 

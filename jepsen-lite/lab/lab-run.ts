@@ -5,7 +5,7 @@ import type { SimFault } from '../sim/faults/fault-kinds.ts'
 import type { LastingFault } from '../sim/faults/injector.ts'
 import type { RuleViolation } from '../sim/oracle/violation.ts'
 import { Run } from '../sim/run.ts'
-import { OP_KINDS, RIGHTS_OPS, type Schedule, type ScheduledOp } from '../sim/schedule/schedule.ts'
+import { ALL_OPS, type Schedule, type ScheduledOp } from '../sim/schedule/schedule.ts'
 import type { SimEvent } from '../sim/sim-event.ts'
 import type { Wait, Waits } from '../sim/world/cluster.ts'
 import type { Machine, Process } from '../sim/world/process.ts'
@@ -17,7 +17,7 @@ import { activeText, eventCaption } from './event-captions.ts'
 import type { ViewPart } from './fold-views.ts'
 import { LiveVerdict } from './live-verdict.ts'
 import { messageLabel } from './message-label.ts'
-import { operationViews } from './operation-views.ts'
+import { lockViews, operationViews } from './operation-views.ts'
 import { storesView } from './store-views.ts'
 import {
   type FaultView,
@@ -37,7 +37,7 @@ export type Line = ScheduledOp | SimFault
 export type NewLine = Untimed<ScheduledOp> | Untimed<SimFault>
 type Untimed<T> = T extends Line ? Omit<T, 'at'> : never
 
-const OPERATIONS: ReadonlySet<string> = new Set([...OP_KINDS, ...RIGHTS_OPS])
+const OPERATIONS: ReadonlySet<string> = new Set(ALL_OPS)
 export const isOperation = (line: Line): line is ScheduledOp => OPERATIONS.has(line.kind)
 
 /** Entries of a log, operations and notes that a view has at most. */
@@ -272,7 +272,11 @@ export class LabRun {
     const { length } = history
     if (this.#operations.length !== length)
       this.#operations = { length, views: operationViews(history, SHOWN.operations) }
-    return this.#operations.views
+    const { requests } = this.#run.locks
+    if (requests.length === 0) return this.#operations.views
+    return [...this.#operations.views, ...lockViews(requests, SHOWN.operations)].sort(
+      (a, b) => a.from - b.from,
+    )
   }
 
   #cuts(): LinkView[] {

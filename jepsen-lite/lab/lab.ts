@@ -3,6 +3,7 @@
 // A run cannot be copied, and it goes forwards only. So some runs of the schedule stand still at earlier moments. The
 // way back continues the nearest of them, and another run is brought to its place later, a little at a time.
 
+import { isBeyondHistory } from '../sim/run.ts'
 import type { Schedule } from '../sim/schedule/schedule.ts'
 import type { ViewPart } from './fold-views.ts'
 import { isOperation, LabRun, type Line, type NewLine } from './lab-run.ts'
@@ -104,18 +105,29 @@ export class Lab {
         ops: ops.filter((op) => !isLater(op)),
         faults: faults.filter((fault) => !isLater(fault)),
       }
-      this.#forgetRuns()
-      this.#current = new LabRun(this.#schedule)
-      this.#current.runTo(now)
+      this.#beginAgain(now)
     }
+    // A run knows from its beginning whether there are keys that no history has.
+    const isFirstBeyond = isBeyondHistory(timed) && !this.#schedule.ops.some(isBeyondHistory)
     this.#append(timed)
-    for (const [place, run] of this.#standing)
-      if (place > now) this.#standing.delete(place)
-      else run.add(timed)
-    this.#builder = undefined
-    this.#current.add(timed)
+    if (isFirstBeyond) this.#beginAgain(now)
+    else {
+      for (const [place, run] of this.#standing)
+        if (place > now) this.#standing.delete(place)
+        else run.add(timed)
+      this.#builder = undefined
+      this.#current.add(timed)
+    }
     this.#end = now
     return timed
+  }
+
+  /** Runs the whole schedule again to this moment. */
+  #beginAgain(now: number): void {
+    this.#standing.clear()
+    this.#builder = undefined
+    this.#current = new LabRun(this.#schedule)
+    this.#current.runTo(now)
   }
 
   #append(line: Line): void {
@@ -123,11 +135,6 @@ export class Lab {
     this.#schedule = isOperation(line)
       ? { ...this.#schedule, ops: [...ops, line] }
       : { ...this.#schedule, faults: [...faults, line] }
-  }
-
-  #forgetRuns(): void {
-    this.#standing.clear()
-    this.#builder = undefined
   }
 
   /** The latest run that stands before this moment. It leaves its place. */

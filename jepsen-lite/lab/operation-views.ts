@@ -1,6 +1,7 @@
 // The operations of a history, each with its answer.
 
 import { formatOperation, formatOutcome } from '../report/format-operation.ts'
+import type { LockRequest } from '../sim/clients/lock-clients.ts'
 import type { HistoryEvent } from '../workload/history.ts'
 import type { OperationView } from './view.ts'
 
@@ -35,3 +36,10 @@ function ended(
   }
   return { outcome: event.type === 'fail' ? 'failed' : 'unknown', answer: event.why }
 }
+
+/** Ids of requests about a lock, which no history has: no operation of a history has one so high. */
+const LOCK_IDS = 1e9
+
+/** The newest requests about a lock, at most `max`. */
+export const lockViews = (requests: readonly LockRequest[], max: number): OperationView[] =>
+  requests.map((request, at): OperationView => ({ ...request, id: LOCK_IDS + at, kind: 'write' })).slice(-max)

@@ -8,12 +8,12 @@
 
 import { isObject } from '../../src/operations/forms/decode.ts'
 import { parseSchedule } from '../sim/schedule/parse.ts'
-import { OP_KINDS, RIGHTS_OPS, SCHEDULE_VERSION, type Schedule } from '../sim/schedule/schedule.ts'
+import { ALL_OPS, SCHEDULE_VERSION, type Schedule } from '../sim/schedule/schedule.ts'
 import type { NewLine } from './lab-run.ts'
 import { LAB_CONFIG } from './lab-schedule.ts'
 import { linkMoment, withMoment } from './link-moment.ts'
 
-const OPERATIONS: ReadonlySet<string> = new Set([...OP_KINDS, ...RIGHTS_OPS])
+const OPERATIONS: ReadonlySet<string> = new Set(ALL_OPS)
 
 export function formatLink({ seed, rule, config, ops, faults }: Schedule): string {
   const { limits, shortDisks = 1, ...others } = config

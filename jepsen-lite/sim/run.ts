@@ -2,6 +2,7 @@
 
 import { type HistoryEvent, Recorder } from '../workload/history.ts'
 import { Clients } from './clients/clients.ts'
+import { LockClients } from './clients/lock-clients.ts'
 import { StoreClients } from './clients/store-clients.ts'
 import type { StateCoverage } from './coverage.ts'
 import type { SimFault } from './faults/fault-kinds.ts'
@@ -12,7 +13,7 @@ import { converge } from './liveness/liveness.ts'
 import { watchLists } from './liveness/quiescence.ts'
 import { judgeStore } from './oracle/store-verdict.ts'
 import { RuleViolation } from './oracle/violation.ts'
-import { RIGHTS_OPS, type Schedule, type ScheduledOp, STORE_OPS } from './schedule/schedule.ts'
+import { isLockOp, RIGHTS_OPS, type Schedule, type ScheduledOp, STORE_OPS } from './schedule/schedule.ts'
 import type { SimEvent } from './sim-event.ts'
 import { SimCluster, type Waits } from './world/cluster.ts'
 import { IO } from './world/time.ts'
@@ -70,6 +71,7 @@ export class Run {
   readonly cluster: SimCluster
   readonly clients: Clients
   readonly store: StoreClients
+  readonly locks: LockClients
   readonly faults: Faults
   readonly usesStore: boolean
   #opSeq: number
@@ -82,7 +84,7 @@ export class Run {
     // make the store forget tokens early.
     const settings = ops.some(({ kind }) => kind === 'settings')
     const raises = faults.some(({ kind }) => kind === 'raise')
-    const usesStore = ops.some(({ kind }) => isStoreOp(kind))
+    const usesStore = ops.some(isBeyondHistory)
     const header = {
       workload: 'kv',
       seed,
@@ -108,6 +110,7 @@ export class Run {
       (event) => this.#transactions.push(event),
     )
     this.store = new StoreClients(cluster, this.clients, recorder, config.clients)
+    this.locks = new LockClients(cluster, this.clients, this.store, config.clients)
     this.faults = new Faults(cluster)
     cluster.onGone = (process) => {
       this.clients.gone(process)
@@ -160,8 +163,10 @@ export class Run {
   #request(op: ScheduledOp, about: About | undefined): boolean {
     const { cluster } = this
     const machine = cluster.machine(op.node, about)
-    if (!(isStoreOp(op.kind) ? this.store : this.clients).run(op, machine)) return false
-    if (machine !== undefined) cluster.coverage.operationRequested(op.kind, machine)
+    const { kind } = op
+    if (isLockOp(kind)) return this.locks.run({ ...op, kind }, machine)
+    if (!(isStoreOp(kind) ? this.store : this.clients).run(op, machine)) return false
+    if (machine !== undefined) cluster.coverage.operationRequested(kind, machine)
     return true
   }
 
@@ -216,3 +221,7 @@ export class Run {
 }
 
 const isStoreOp = (kind: string): boolean => [...STORE_OPS, ...RIGHTS_OPS].some((one) => one === kind)
+
+/** Whether it is about keys that are not in the history. */
+export const isBeyondHistory = ({ kind }: { readonly kind: string }): boolean =>
+  isStoreOp(kind) || isLockOp(kind)

@@ -14,6 +14,13 @@ export interface FaultStrike {
   readonly nodes: readonly string[]
 }
 
+/** Something about the lock that a client uses. */
+type LockEvent =
+  | { readonly what: 'asks'; readonly request: string }
+  | { readonly what: 'answered'; readonly request: string; readonly outcome: string; readonly answer: string }
+  | { readonly what: 'stands still'; readonly ms: number }
+  | { readonly what: 'continues' | 'has lost it' }
+
 export type SimEvent =
   | ({ readonly kind: 'fault' } & FaultStrike)
   | ({ readonly kind: 'fault-ended' } & FaultStrike)
@@ -49,6 +56,7 @@ export type SimEvent =
   | { readonly kind: 'refusal'; readonly client: string; readonly why: string }
   /** The client never learns whether its request was carried out. */
   | { readonly kind: 'unknown-outcome'; readonly client: string; readonly why: string }
+  | ({ readonly kind: 'lock'; readonly client: string } & LockEvent)
   | { readonly kind: 'watch-message'; readonly watcher: string; readonly message: WatchMessage }
   // ---- the cluster
   | { readonly kind: 'deleted'; readonly machine: string }
@@ -96,6 +104,10 @@ export function formatEvent(event: SimEvent): string | undefined {
       return `refuses ${event.client}: ${event.why}`
     case 'unknown-outcome':
       return `leaves ${event.client} in doubt: ${event.why}`
+    case 'lock': {
+      const { kind, client, ...details } = event
+      return `${kind} of ${client}: ${JSON.stringify(details)}`
+    }
     case 'watch-message':
       return `tells ${event.watcher}: ${JSON.stringify(event.message)}`
     case 'deleted':

@@ -541,7 +541,12 @@ export class StoreClients {
     return ids.length > 0
   }
 
-  keepAlive(requester: Requester, ids: readonly LeaseId[]): void {
+  /** `done` receives the time to live of each lease; undefined: it has ended. It is not called without an answer. */
+  keepAlive(
+    requester: Requester,
+    ids: readonly LeaseId[],
+    done: (ttls: readonly (number | undefined)[]) => void = () => {},
+  ): void {
     const { process, driver } = requester
     const { time, config, probeCoverage, invariants } = this.#world
     const askedMs = time.now
@@ -569,6 +574,7 @@ export class StoreClients {
         this.promises.push({ id, ttlMs, askedMs, node: process.name })
       }
       this.#clients.end(open)
+      done(result.value)
     })
   }
 }

@@ -7,7 +7,7 @@ import { TRIGGERS } from '../faults/trigger-wait.ts'
 import { LIMIT_NAMES, usualLimits } from '../world/node-limits.ts'
 import { WRONG_RULE_NAMES } from '../wrong-rules.ts'
 import type { SimConfig } from './config.ts'
-import { CLIENT_FAULTS, OP_KINDS, RECIPES, RIGHTS_OPS, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
+import { ALL_OPS, CLIENT_FAULTS, RECIPES, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import { type FieldShapes, mismatch, type Spec } from './shape.ts'
 
 const NATURAL: Spec = { is: 'natural', min: 0, max: 1_000_000_000 }
@@ -30,7 +30,7 @@ const WAITING = {
 const OP: Expected = {
   required: {
     at: NATURAL,
-    kind: { is: 'one of', values: [...OP_KINDS, ...RIGHTS_OPS] },
+    kind: { is: 'one of', values: ALL_OPS },
     client: NATURAL,
     node: TARGET,
     key: NATURAL,

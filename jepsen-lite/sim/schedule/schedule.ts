@@ -70,6 +70,10 @@ export type StoreOp = (typeof STORE_OPS)[number]
 export const RIGHTS_OPS = ['permitted', 'rights'] as const
 export type RightsOp = (typeof RIGHTS_OPS)[number]
 
+/** Operations of `lock-clients.ts`. A person chooses them; no schedule is drawn with them. */
+export const LOCK_OPS = ['lock', 'release', 'write', 'fenced-write', 'stand-still'] as const
+export type LockOp = (typeof LOCK_OPS)[number]
+
 export const OP_KINDS = [
   'put',
   'get',
@@ -92,6 +96,11 @@ export const OP_KINDS = [
 ] as const
 export type OpKind = (typeof OP_KINDS)[number]
 
+/** All kinds of operations. */
+export const ALL_OPS = [...OP_KINDS, ...RIGHTS_OPS, ...LOCK_OPS] as const
+
+export const isLockOp = (kind: string): kind is LockOp => LOCK_OPS.some((one) => one === kind)
+
 /**
  * put, del: a put, a delete; cas: put or delete if the revision is the one that the client saw last; create: put if
  * absent; range: a list, in slices; get, lease, stale: reads; once: a change with a new idempotency token, in half of
@@ -108,10 +117,13 @@ export type OpKind = (typeof OP_KINDS)[number]
  *
  * rights: root changes users or roles, or has rights checked from now on; permitted: a change by another user, who may
  * have no right to it.
+ *
+ * lock, release: of the lock; write, fenced-write: of the key that it protects, the latter with the fencing token;
+ * stand-still: the process of the client stands still for `x` ms.
  */
 export interface ScheduledOp extends TriggerWait {
   readonly at: number
-  readonly kind: OpKind | RightsOp
+  readonly kind: (typeof ALL_OPS)[number]
   readonly client: number
   /** The machine that gets the request. */
   readonly node: MachineTarget

@@ -1,0 +1,68 @@
+// Clients of the lab that use a lock.
+
+import { expect, it } from 'vitest'
+import { Lab, labSchedule, parseLink, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
+
+const LINES = [
+  '2000:lock,client=0,node=leader,key=0,x=0',
+  '2300:write,client=0,node=leader,key=0,x=0',
+  '2600:lock,client=1,node=1,key=0,x=0',
+  '3000:stand-still,client=0,node=0,key=0,x=6000',
+  '3500:write,client=0,node=leader,key=0,x=0',
+  '3600:fenced-write,client=0,node=leader,key=0,x=0',
+  '7500:lock,client=1,node=1,key=0,x=0',
+  '8000:fenced-write,client=1,node=1,key=0,x=0',
+  '9500:release,client=1,node=1,key=0,x=0',
+  '10000:lock,client=0,node=leader,key=0,x=0',
+]
+
+const answersIn = (run: Pick<Lab, 'view'>): string[] =>
+  run.view().operations.map(({ client, text, outcome, answer }) => `${client} ${text}: ${outcome}, ${answer}`)
+
+it('a client that stood still holds no lock any more, and its token is refused', () => {
+  const run = new LabRun(parseLink(['seed=1,nodes=3', ...LINES].join(';')))
+  run.runTo(12_000)
+  expect(answersIn(run)).toEqual([
+    'c1 take the lock: ok, token 2',
+    'c1 write c1.0: ok, written',
+    'c2 take the lock: failed, another client holds it',
+    'c2 take the lock: ok, token 5',
+    'c2 write c2.0 with token 5: ok, written',
+    'c1 write c1.1: ok, written',
+    'c1 write c1.2 with token 2: failed, the lock no longer has token 2',
+    'c2 release the lock: ok, released',
+    'c1 take the lock: ok, token 9',
+  ])
+  expect(run.view().notes.map(({ text }) => text)).toContain(
+    'c1 learns that its lease has ended: it no longer holds the lock.',
+  )
+})
+
+it('a holder that runs keeps its lease alive, whether its node runs or not', () => {
+  const run = new LabRun(
+    parseLink(
+      [
+        'seed=1,nodes=3',
+        '2000:lock,client=0,node=1,key=0,x=0',
+        '3000:crash,target=1,point=now,skip=0,inFlight=lost,silent=false,ms=60000',
+        '20000:fenced-write,client=0,node=leader,key=0,x=0',
+      ].join(';'),
+    ),
+  )
+  run.runTo(21_000)
+  expect(answersIn(run).at(-1)).toBe('c1 write c1.0 with token 2: ok, written')
+})
+
+it('a run to which such lines are added is the run of its schedule', () => {
+  const lab = new Lab(labSchedule(1, { nodes: 3 }))
+  for (const [at, line] of LINES.map((text) => text.split(/:(.*)/))) {
+    lab.runTo(Number(at) - 1)
+    lab.add(parseNewLine(line ?? ''))
+  }
+  lab.runTo(12_000)
+  const again = new LabRun(lab.schedule)
+  again.runTo(12_000)
+  expect(again.trace).toBe(lab.trace)
+  expect(answersIn(again)).toEqual(answersIn(lab))
+})
