@@ -7,19 +7,14 @@
 //
 // sharp (libvips) reduces the colours of a picture, and encodes the film.
 
-import { mkdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { chromium } from 'playwright-core'
-import sharp from 'sharp'
 import { startExampleCluster } from './console/example-cluster.mjs'
 import { recordFilm } from './console/film.mjs'
+import { launchChromium, PICTURES, savePicture } from './console/pictures.mjs'
 
-const pictures = join(import.meta.dirname, '../docs/pictures')
 const PORT = 7601
 const WIDTH = 1280
 const HEIGHT = 800
-const BYTES_MAX = 80 * 1024
-const COLOURS = 64
 /** The time in which the charts get their first points. */
 const CHART_MS = 30_000
 
@@ -69,16 +64,12 @@ const SHOWN = {
 
 const chosen = process.argv.slice(2)
 const isFilm = chosen.includes('--film')
-mkdirSync(pictures, { recursive: true })
 const { address, cluster, close } = await startExampleCluster(PORT)
 let browser
 try {
-  browser = await chromium.launch({
-    executablePath: process.env.QUORATE_CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--hide-scrollbars', '--font-render-hinting=none'],
-  })
+  browser = await launchChromium()
   if (isFilm)
-    console.log(`console.webp: ${await recordFilm(browser, address, join(pictures, 'console.webp'))}`)
+    console.log(`console.webp: ${await recordFilm(browser, address, join(PICTURES, 'console.webp'))}`)
   else
     for (const [name, shown] of Object.entries(SHOWN))
       if (chosen.length === 0 || chosen.includes(name)) await takePictures(name, shown)
@@ -104,17 +95,9 @@ async function takePictures(name, { place, act, before, height = HEIGHT, delayMs
     for (const colorScheme of ['light', 'dark']) {
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
       await page.waitForTimeout(1_000)
-      await save(`console-${name}-${colorScheme}.png`, await page.screenshot())
+      await savePicture(`console-${name}-${colorScheme}.png`, await page.screenshot())
     }
   } finally {
     await page.close()
   }
-}
-
-async function save(name, png) {
-  const path = join(pictures, name)
-  await sharp(png).png({ palette: true, colours: COLOURS, dither: 0, effort: 10 }).toFile(path)
-  const { size } = statSync(path)
-  console.log(`${name}: ${Math.ceil(size / 1024)} KB`)
-  if (size > BYTES_MAX) throw new Error(`${name} has more than ${BYTES_MAX} bytes`)
 }

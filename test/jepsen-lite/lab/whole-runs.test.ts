@@ -1,9 +1,12 @@
 // Runs of schedules that have an end: the faults end, and a majority must converge.
 
-import { describe, expect, it } from 'vitest'
-import { finishedRun, Lab, labSchedule, PLAIN_X } from '../../../jepsen-lite/lab/index.ts'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, test } from 'vitest'
+import { finishedRun, Lab, labSchedule, PLAIN_X, parseRunFile } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
 import { generate, runSchedule } from '../../../jepsen-lite/sim/index.ts'
+import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 
 /** Messages are slower than elections, so nobody is ever elected. */
 const LEADERLESS = labSchedule(3, {
@@ -47,6 +50,29 @@ describe('the end of a run', () => {
     expect(lab.view()).toEqual(view)
     expect(lab.end).toBe(now)
   })
+})
+
+test('figure 8 of the paper breaks its rule, with the hash of its file', async () => {
+  const text = readFileSync(join(import.meta.dirname, '../../../docs/learn/figure-8.json'), 'utf8')
+  const { schedule, at, detail } = parseRunFile(text)
+  await loadRule(schedule.rule)
+  const run = new LabRun(schedule)
+  run.runTo(at ?? expect.fail('the file has no moment'))
+  expect(run.view().violation).toBeUndefined()
+  expect(run.view().nodes.map(({ log }) => log.map(({ term }) => term))).toEqual([
+    ...[
+      [1, 2, 2, 4],
+      [1, 2, 2, 4],
+      [1, 2],
+      [1, 2],
+    ],
+    [1, 2, 3],
+  ])
+  inParts(run)
+  expect(run.view().violation).toBe(detail)
+  expect(detail).toBe('RAFT-11: n1 commits 3 of term 2 in term 4')
+  const { trace } = runSchedule(schedule)
+  expect([run.trace, JSON.parse(text).trace]).toEqual([trace, trace])
 })
 
 it('nothing is added where the faults have ended', () => {

@@ -1,10 +1,10 @@
 // The page of the lab in Chromium, as `quorate lab` serves it.
 
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { beforeAll, expect, test } from 'vitest'
-import { labSchedule } from '../../../jepsen-lite/lab/index.ts'
-import { parseSchedule } from '../../../jepsen-lite/sim/index.ts'
+import { parseRunFile } from '../../../jepsen-lite/lab/index.ts'
 import { startKv } from '../../cli/run-kv.ts'
 import { describeConsole, findBarriers, needsChromium, openPage } from '../browser.ts'
 
@@ -99,51 +99,32 @@ describeConsole(needsChromium('the lab'), () => {
     await page.getByText('Linearizable so far').waitFor()
   })
 
-  test('a file is opened at the step where its run breaks, checked and saved', async () => {
+  test('figure 8 is opened from its file at the step where it breaks, checked and saved', async () => {
     const page = await openPage(url, { reducedMotion: 'reduce' })
-    const schedule = labSchedule(3, {
-      ...{ nodes: 2, spares: 0, ms: 1000, delayMs: 3000, electionMinMs: 800, electionMaxMs: 1500 },
-    })
-    const detail = 'LIVE-1: n1 n2 did not converge: no leader'
-    const buffer = Buffer.from(JSON.stringify({ detail, at: 99_000.5, schedule }))
-    const file = { name: 'sim-live-1.json', mimeType: 'application/json', buffer }
-    await page.getByLabel('File of a run').setInputFiles(file)
+    const path = join(import.meta.dirname, '../../../docs/learn/figure-8.json')
+    const { trace, detail } = JSON.parse(readFileSync(path, 'utf8'))
+    await page.getByLabel('File of a run').setInputFiles(path)
     await page.getByRole('status').getByText(detail).waitFor()
-    await page.getByText('99.00 s', { exact: true }).first().waitFor()
+    await page.getByText('8.15 s', { exact: true }).first().waitFor()
+    await page.getByRole('button', { name: 'Play' }).click()
+    await page.getByRole('alert').getByText(detail).waitFor()
     await page.getByRole('button', { name: 'Check' }).click()
+    await page.getByRole('dialog').getByText(trace).waitFor()
+    expect(await findBarriers(page)).toEqual([])
     await page.getByRole('button', { name: 'Go to the step where it breaks' }).click()
-    await page.getByRole('button', { name: 'Play' }).waitFor()
+    await page.getByRole('alert').getByText(detail).waitFor({ state: 'detached' })
     const download = page.waitForEvent('download')
     await page.getByRole('button', { name: 'Save' }).click()
     const saved = await (await download).path()
-    expect(parseSchedule(readFileSync(saved, 'utf8'))).toEqual(schedule)
-    await page.getByLabel('File of a run').setInputFiles({ ...file, buffer: Buffer.from('no run') })
+    expect(parseRunFile(readFileSync(saved, 'utf8')).schedule).toEqual(
+      parseRunFile(readFileSync(path, 'utf8')).schedule,
+    )
+    const buffer = Buffer.from('no run')
+    await page
+      .getByLabel('File of a run')
+      .setInputFiles({ name: 'letter.txt', mimeType: 'text/plain', buffer })
     await page.getByRole('alert').getByText('The file has no run that can be opened').waitFor()
     expect(await findBarriers(page)).toEqual([])
-  })
-
-  test('a line through the ring parts the cluster, and the fault is healed', async () => {
-    const page = await openPage(`${url}#seed=7;4000:put,client=0,node=leader,key=0,x=41`, {
-      reducedMotion: 'reduce',
-    })
-    await page.getByText('3.88 s').waitFor()
-    const cluster = page.getByRole('group', { name: 'The cluster' })
-    const { x, y, width, height } = (await cluster.boundingBox()) ?? expect.fail()
-    await page.mouse.move(x + width * 0.6, y + 10)
-    await page.mouse.down()
-    await page.mouse.move(x + width * 0.6, y + height - 10, { steps: 3 })
-    await page.mouse.up()
-    await page.getByRole('button', { name: 'Heal: n2 and n3 are cut off' }).click()
-    await expect.poll(() => page.url()).toContain('heal,fault=partition,target=1,peer=2')
-
-    // The same with the keyboard: n1 and n4 on one side.
-    await cluster.getByRole('button', { name: /^n4/ }).press('Shift+Enter')
-    await cluster.getByRole('button', { name: /^n1/ }).press('Enter')
-    expect(await findBarriers(page)).toEqual([])
-    await page.getByRole('button', { name: 'Cut these off from the others' }).press('Enter')
-    await expect.poll(() => page.url()).toContain('partition,side=(0+3),ms=3000')
-    await page.keyboard.press('h')
-    await expect.poll(() => page.url()).toContain('heal,fault=partition,target=0,peer=3')
   })
 
   test('an address without a run says what is wrong, and offers a new one', async () => {
