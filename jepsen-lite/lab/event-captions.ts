@@ -191,6 +191,8 @@ function faultText({ fault, nodes }: FaultStrike): string {
     case 'demote':
     case 'promote':
       return `${first} is requested to ${fault.kind} a member.`
+    case 'remove-many':
+      return `${first} is requested to remove ${listed(fault.places.map((place) => `n${place + 1}`))} in one change.`
     case 'message':
       return `A message from ${first} to ${second} ${FATES[fault.fate]}.`
     default:

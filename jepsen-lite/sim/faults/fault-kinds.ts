@@ -166,6 +166,8 @@ export const FAULT_SHAPES = {
   // ---- operators
   join: { target },
   remove: changeOfAny,
+  /** These members in one change. A change that is drawn has one member. */
+  'remove-many': { asked: target, places: places() },
   replace: changeOfAny,
   demote: changeOfAny,
   promote: change,
@@ -186,7 +188,7 @@ export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly SimFaultKind[]
 /** Faults of clusters with two builds. They are drawn apart (`themes/builds.ts`). */
 export const BUILD_FAULTS: readonly SimFaultKind[] = ['build', 'raise']
 /** Faults that only a person chooses. */
-const CHOSEN_FAULTS: readonly SimFaultKind[] = ['heal']
+const CHOSEN_FAULTS: readonly SimFaultKind[] = ['heal', 'remove-many']
 /** Faults that are drawn. */
 export const DRAWN_FAULTS = FAULT_KINDS.filter((kind) => !CHOSEN_FAULTS.includes(kind))
 /** Faults that are drawn for any cluster. Only a search for rare events has `message`, which names one moment. */

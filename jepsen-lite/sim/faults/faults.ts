@@ -44,6 +44,7 @@ const INJECTIONS: { readonly [Kind in SimFaultKind]: Injection<Kind> } = {
   jump: machine.jump,
   join: operator.join,
   remove: operator.remove,
+  'remove-many': operator.removeMany,
   replace: operator.replace,
   demote: operator.demote,
   promote: operator.promote,

@@ -17,6 +17,24 @@ export const join: Injection<'join'> = (injector, { kind, target }, about) =>
 export const remove: Injection<'remove'> = (injector, fault, about) =>
   change(injector, fault, about, ({ id }) => [{ kind: 'remove', id }])
 
+export const removeMany: Injection<'remove-many'> = (injector, fault, about) =>
+  injector.one(fault.asked, about, ({ process }) => {
+    const { cluster } = injector
+    const { kind, places } = fault
+    const driver = process?.serving
+    if (process === undefined || driver === undefined) return
+    const leaving = driver.configuration.members.filter(({ id }) =>
+      places.some((place) => cluster.machine(place, about)?.replica?.id === id),
+    )
+    if (leaving.length === 0) return
+    const steps = leaving.map(({ id }): ChangeStep => ({ kind: 'remove', id }))
+    driver.change({ kind: 'change', steps }, cluster.config.timeoutMs, (result) => {
+      if (!result.ok) return
+      injector.tookEffect(kind)
+      for (const { id } of leaving) cluster.letGo(process, id, result.value)
+    })
+  })
+
 export const demote: Injection<'demote'> = (injector, fault, about) =>
   change(injector, fault, about, ({ id }) => [{ kind: 'demote', id }])
 

@@ -114,6 +114,20 @@ test('a node that is down stays a member, and a removed one does not', () => {
   ])
 })
 
+test('several members leave in one change', () => {
+  const lab = new Lab(labSchedule(7, { spares: 0 }))
+  lab.runTo(4000)
+  lab.add({ kind: 'remove-many', asked: 'leader', places: [3, 4] })
+  lab.runTo(4300)
+  const { members, nodes, notes } = lab.view()
+  expect(members).toEqual(['n1', 'n2', 'n3'])
+  // One entry begins the change, and one ends it.
+  expect(nodes[0]?.log.map(({ label }) => label)).toEqual(['initial state', 'new term', 'members', 'members'])
+  expect(notes.map(({ text }) => text)).toContainEqual(
+    expect.stringMatching(/^n\d is requested to remove n4 and n5 in one change\.$/),
+  )
+})
+
 describe('one message', () => {
   /** The next append of the leader to a follower, 30 ms after a put. */
   function withAppend(lab: Lab) {

@@ -96,6 +96,7 @@ const felt: { readonly [Kind in SimFaultKind]: readonly SimFault[] } = {
   jump: [{ ...strongly, kind: 'jump', forwardMs: 8 }],
   join: [{ at: 5000, kind: 'join', target: 5 }],
   remove: [{ ...asked, kind: 'remove' }],
+  'remove-many': [{ at: 5000, kind: 'remove-many', asked: 'leader', places: [2, 3] }],
   replace: [{ ...asked, kind: 'replace' }],
   demote: [{ ...asked, kind: 'demote' }],
   promote: [
