@@ -5,7 +5,7 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import { breakingMoment, parseRunFile, type RunFile } from '../lab/index.ts'
 import { judgedAny, replayAny } from '../recipes/index.ts'
-import { sentenceOfRule } from '../sim/index.ts'
+import { sentenceOfRule, wrongRule } from '../sim/index.ts'
 import { loadRule } from '../wrong-rules/load-rule.ts'
 import { labAddress } from './lab-address.ts'
 
@@ -21,12 +21,12 @@ export function add(program: CommandUnknownOpts): void {
     .action(async (file, { lab }) => {
       const run = read(file)
       const { schedule } = run
-      const { rule } = schedule
-      await loadRule(rule)
+      await loadRule(schedule.rule)
       if (lab === true) {
         await printAddress(run, file)
         return
       }
+      const rule = wrongRule(schedule.rule ?? '')
       if (rule !== undefined) process.stdout.write(`${sentenceOfRule(rule)}\n`)
       const { violation } = await replayAny(schedule, (line) => process.stdout.write(`${line}\n`))
       if (violation !== undefined) process.exitCode = EXIT.violation

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { changeOf } from '../mutants/change.ts'
 import { ROOT } from '../mutants/mutant.ts'
-import { WRONG_RULES, type WrongRuleName } from '../sim/wrong-rules.ts'
+import { type WrongRuleName, wrongRule } from '../sim/wrong-rules.ts'
 
 const RAFT = join(ROOT, 'src/raft')
 export const RAFT_MODULE = join(RAFT, 'raft.ts')
@@ -14,7 +14,7 @@ const IMPORTED = /^import (?!type )[^']* from '\.\/([\w-]+\.ts)'$/gm
 
 /** The sources of these modules, by path. */
 export function patchedModules(name: WrongRuleName): ReadonlyMap<string, string> {
-  const rule = WRONG_RULES.find((one) => one.name === name)
+  const rule = wrongRule(name)
   if (rule === undefined) throw new RangeError(`no wrong rule ${name}`)
   const file = readFileSync(join(ROOT, 'jepsen-lite', rule.patch), 'utf8')
   const diff = file.slice(file.indexOf('\ndiff ') + 1)

@@ -38,7 +38,7 @@ import { DRAW } from '../schedule/random-purposes.ts'
 import { FOLLOWERS, type MachineTarget, ROLES } from '../schedule/shape.ts'
 import type { SimEvent } from '../sim-event.ts'
 import { Trace } from '../trace.ts'
-import type { WrongRuleName } from '../wrong-rules.ts'
+import { type WrongRuleName, wrongRule } from '../wrong-rules.ts'
 import type { InFlight, SimDisk } from './disk.ts'
 import { SimNetwork } from './network.ts'
 import { largestLimits } from './node-limits.ts'
@@ -137,6 +137,7 @@ export class SimCluster implements SimWorld {
     this.invariants = new Invariants((violated) => new StoreModel(violated, settings), config)
     this.invariants.model.now = () => this.time.now
     this.#ObservedRaft = observedRaft(rule)
+    this.invariants.unchecked = new Set(rule && wrongRule(rule)?.unchecked)
     this.recorder = recorder(() => this.time.now)
     const size = config.nodes + config.spares
     for (let place = 0; place < size; place++) this.machines.push(new Machine(place, this))

@@ -69,13 +69,13 @@ describeConsole(needsChromium('the lab'), () => {
   })
 
   test('a run with a wrong rule says which, and shows what breaks', async () => {
-    const page = await openPage(
-      `${url}#seed=7,rule=acknowledged-before-durable;3000:put,client=0,node=leader,key=0,x=41`,
-    )
-    await page.getByRole('alert').getByText('a follower acknowledges an entry before').waitFor()
-    await page.getByText('A rule is broken, and the run ends here: RAFT-').waitFor()
+    const run = join(import.meta.dirname, '../../../docs/learn/lessons/runs/read-without-round.txt')
+    const page = await openPage(`${url}#${readFileSync(run, 'utf8').trim()}`)
+    await page.getByRole('alert').getByText('a leader answers a read before a majority').waitFor()
+    await page.getByRole('slider', { name: 'Moment' }).fill('3700')
+    await page.getByText('A rule is broken, and the run ends here: READ-1').waitFor()
     await page.getByRole('button', { name: 'Check' }).click()
-    await page.getByText('A rule is broken: RAFT-').waitFor()
+    await page.getByText('A rule is broken: READ-1').waitFor()
     expect(await findBarriers(page)).toEqual([])
     await page.keyboard.press('Escape')
     await page.goto(`${url}#seed=7`)

@@ -1,10 +1,10 @@
-import { sentenceOfRule, WRONG_RULES } from '../../../jepsen-lite/sim/wrong-rules.ts'
+import { sentenceOfRule, wrongRule } from '../../../jepsen-lite/sim/wrong-rules.ts'
 import { Notice } from '../design/notice.tsx'
 import { client } from './lab-state.ts'
 
 /** Says that the run has a wrong rule, and which. */
 export function WrongRule() {
   const name = /^[^;]*\brule=([\w-]+)/.exec(client.link.value)?.[1]
-  const rule = WRONG_RULES.find((one) => one.name === name)
-  return rule === undefined ? null : <Notice kind="warning">{sentenceOfRule(rule.name)}</Notice>
+  const rule = wrongRule(name ?? '')
+  return rule === undefined ? null : <Notice kind="warning">{sentenceOfRule(rule)}</Notice>
 }

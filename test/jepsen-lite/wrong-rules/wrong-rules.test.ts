@@ -1,0 +1,47 @@
+// Each wrong rule fits the sources as they are now, and does the harm that its run in docs/learn/lessons/runs shows.
+
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { parseAst } from 'vitest/node'
+import { parseLink } from '../../../jepsen-lite/lab/index.ts'
+import { judged, runSchedule, WRONG_RULES, type WrongRuleName } from '../../../jepsen-lite/sim/index.ts'
+import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
+import { patchedModules, RAFT_MODULE } from '../../../jepsen-lite/wrong-rules/patched-modules.ts'
+
+const RUNS = join(import.meta.dirname, '../../../docs/learn/lessons/runs')
+
+/** The rule of the simulator that the run breaks. Without pre-vote nothing is lost: a live leader is deposed. */
+const BROKEN: Readonly<Record<WrongRuleName, string | undefined>> = {
+  'commit-of-earlier-term': 'RAFT-10',
+  'vote-without-comparing-logs': 'RAFT-10',
+  'acknowledged-before-durable': 'RAFT-10',
+  'append-truncates-without-conflict': 'RAFT-10',
+  'joint-commit-by-incoming-voters': 'RAFT-11',
+  'read-without-round': 'READ-1',
+  'pre-vote-beside-a-live-leader': undefined,
+}
+
+test.each(WRONG_RULES)('$name makes other modules from the sources', ({ name }) => {
+  const modules = patchedModules(name)
+  expect([...modules.keys()]).toContain(RAFT_MODULE)
+  const changed = [...modules].filter(([path, text]) => text !== readFileSync(path, 'utf8'))
+  expect(changed).toHaveLength(1)
+  for (const [, text] of changed) expect(() => parseAst(text, { lang: 'ts', astType: 'ts' })).not.toThrow()
+})
+
+test.each(WRONG_RULES)('$name does harm, and the rule of Raft prevents it', async ({ name }) => {
+  const { rule, ...right } = parseLink(readFileSync(join(RUNS, `${name}.txt`), 'utf8').trim())
+  expect(rule).toBe(name)
+  await loadRule(name)
+  const [withWrong, withRight] = [judged({ ...right, rule: name }), judged(right)]
+  expect([withWrong.violation?.invariant, withRight.violation]).toEqual([BROKEN[name], undefined])
+  expect(withWrong.trace).not.toBe(withRight.trace)
+})
+
+test('a run whose wrong rule is not loaded is refused', () => {
+  const rule = 'no-such-rule' as WrongRuleName
+  expect(() => runSchedule({ ...parseLink('seed=1,ms=100'), rule })).toThrow(
+    'the schedule has the wrong rule no-such-rule, and no core with it is loaded here',
+  )
+})
