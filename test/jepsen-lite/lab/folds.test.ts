@@ -3,6 +3,7 @@
 import { describe, expect, it, test } from 'vitest'
 import { Lab, labSchedule, PLAIN_X } from '../../../jepsen-lite/lab/index.ts'
 import { LiveVerdict } from '../../../jepsen-lite/lab/live-verdict.ts'
+import { generate } from '../../../jepsen-lite/sim/index.ts'
 import type { HistoryEvent } from '../../../jepsen-lite/workload/history.ts'
 import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 
@@ -234,6 +235,15 @@ describe('a rule that a read has broken', () => {
       },
     })
   })
+})
+
+test.each([1001, 1002])('the verdict on schedule %i is that of the oracle', (seed) => {
+  const lab = new Lab(generate(seed))
+  lab.runTo(2500)
+  const { violation, verdict } = lab.view()
+  expect(violation).toBeUndefined()
+  expect(verdict).toMatchObject({ verdict: 'linearizable', unordered: undefined })
+  expect(verdict.judged).toBeGreaterThan(10)
 })
 
 test('a search that would take too long is not decided', () => {
