@@ -58,6 +58,9 @@ function Picture({ width, names, all, instant }: PictureProps) {
           <Bar key={bar.operation.id} bar={bar} y={y(bar.operation.client)} verdict={verdict} />
         ))}
         <Effects {...{ verdict, all, axis, y }} />
+        {bars.map((bar) => (
+          <Label key={bar.operation.id} bar={bar} y={y(bar.operation.client)} />
+        ))}
         <Missed {...{ verdict, bars, y }} />
         {axisLabels(axis).map(({ x, text }) => (
           <text key={text} class="lane-axis" x={x} y={height - 4}>
@@ -107,7 +110,7 @@ interface BarProps {
 }
 
 function Bar({ bar, y, verdict }: BarProps) {
-  const { operation, from, to, label } = bar
+  const { operation, from, to } = bar
   const { outcome, kind, id } = operation
   const unordered = verdict?.unordered
   const classes = ['lane-bar', `lane-${outcome}`, `lane-${kind}`]
@@ -121,16 +124,18 @@ function Bar({ bar, y, verdict }: BarProps) {
       {outcome === 'waits' || outcome === 'unknown' ? (
         <path class="lane-open" d={`M${to} ${y - BAR / 2}v${BAR}`} />
       ) : null}
-      {label !== undefined && (
-        <text
-          class={label.isInside ? 'lane-label' : 'lane-label lane-label-beside'}
-          x={label.isInside ? from + 7 : to + 6}
-          y={y + 4}
-        >
-          {label.text}
-        </text>
-      )}
     </g>
+  )
+}
+
+/** Words are above the marks. */
+function Label({ bar: { operation, from, to, label }, y }: Pick<BarProps, 'bar' | 'y'>) {
+  if (label === undefined) return null
+  const classes = ['lane-label', label.isInside ? `lane-label-${operation.kind}` : 'lane-label-beside']
+  return (
+    <text class={classes.join(' ')} x={label.isInside ? from + 7 : to + 6} y={y + 4}>
+      {label.text}
+    </text>
   )
 }
 

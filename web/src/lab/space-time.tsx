@@ -230,6 +230,9 @@ function Labels({ items, cone, scale, x, yOf }: LabelsProps) {
 
 const TICKS: Readonly<Record<ShownTime, number>> = { 125: 25, 250: 50, 500: 100, 1000: 200, 2000: 500 }
 
+/** Half the width of the words at a tick. */
+const TICK_ROOM = 24
+
 interface TicksProps {
   readonly since: number
   readonly instant: number
@@ -247,9 +250,11 @@ function Ticks({ since, instant, x, height, time }: TicksProps) {
       {Array.from({ length: count }, (_, place) => (first + place) * every).map((at) => (
         <g key={at}>
           <path d={`M${x(at)} 10V${height}`} />
-          <text x={x(at)} y={height + 12}>
-            {(at / 1000).toFixed(every < 100 ? 3 : 1)} s
-          </text>
+          {x(at) - x(since) > TICK_ROOM && (
+            <text x={x(at)} y={height + 12}>
+              {(at / 1000).toFixed(every < 100 ? 3 : 1)} s
+            </text>
+          )}
         </g>
       ))}
     </g>
