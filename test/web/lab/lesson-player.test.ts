@@ -17,6 +17,7 @@ interface LabClient {
   readonly link: Value<string>
   readonly isPlaying: Value<boolean>
   readonly speed: Value<number>
+  play(): void
   goTo(ms: number): void
   act(...lines: string[]): void
   frame(at: number): void
@@ -52,7 +53,7 @@ const TEXT = JSON.stringify({
   ...{ title: 'Leaders', summary: 'Who leads.', minutes: 1 },
   run: `seed=1;2000:${cutOffLine('n1', 4000)}`,
   steps: [
-    { kind: 'see', from: 300, until: 1200, speed: 0.5, text: 'Look.' },
+    { kind: 'see', from: 300, until: 1200, speed: 0.7, text: 'Look.' },
     {
       kind: 'predict',
       question: 'Who leads?',
@@ -133,7 +134,7 @@ describe('a step to see', () => {
       300,
       'running',
       true,
-      0.5,
+      0.7,
     ])
     playOn()
     expect([now(), player.phase.value, done]).toEqual([1200, 'done', [['leaders', 0, false]]])
@@ -228,12 +229,28 @@ describe('the run of a lesson', () => {
     expect([now(), player.phase.value, player.isAway.value]).toEqual([1200, 'asked', false])
   })
 
+  it('answers a question only if nobody has changed it', () => {
+    begin(1)
+    player.predict(0)
+    client.act(cutOffLine('n2', 500))
+    client.goTo(3490)
+    settle()
+    client.play()
+    for (const at of [1000, 1100]) {
+      client.frame(at)
+      settle()
+    }
+    expect(now()).toBeGreaterThan(3500)
+    expect([player.phase.value, player.isAway.value, done]).toEqual(['running', true, []])
+  })
+
   it('stays when the user leaves the lesson', () => {
     begin(1)
+    player.predict(0)
     player.free()
     client.goTo(4000)
     settle()
-    expect([now(), player.phase.value, player.isAway.value, done]).toEqual([4000, 'asked', true, []])
+    expect([now(), player.isAway.value, done]).toEqual([4000, true, []])
     player.close()
     expect([client.link.value, player.address.value]).toEqual([lesson.steps[0]?.run, undefined])
   })

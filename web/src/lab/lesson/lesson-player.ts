@@ -220,8 +220,10 @@ export class LessonPlayer {
     } else if (step.kind === 'break') {
       if (isReached(step, view)) this.#end(step)
       else if (isActed && phase === 'asked' && !this.#isCalm()) this.#client.play()
-    } else if (phase === 'running' && link === step.run && (view.now >= step.until - NEAR_MS || isOver))
-      this.#end(step)
+    } else if (phase === 'running') {
+      if (link !== step.run) this.#client.playsUntil = Number.POSITIVE_INFINITY
+      else if (view.now >= step.until - NEAR_MS || isOver) this.#end(step)
+    }
   }
 
   #runOf(step: LessonStep): string {
