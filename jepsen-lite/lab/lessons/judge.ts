@@ -6,7 +6,7 @@ import { LabRun } from '../lab-run.ts'
 import { formatLink, parseLink } from '../schedule-link.ts'
 import type { LabView } from '../view.ts'
 import { holdsIn, type RunFact } from './facts.ts'
-import type { BreakStep, Lesson, PredictStep } from './lesson.ts'
+import type { BreakStep, Lesson, LessonStep, PredictStep } from './lesson.ts'
 
 export interface JudgedLesson {
   /** One for each step. */
@@ -66,28 +66,45 @@ export function judgeLesson({ steps }: Lesson): JudgedLesson {
     if (step.kind === 'break') return { kind: 'break', judged: judgeTask(step, stepRuns) }
     return { kind: 'see' }
   })
-  const ends = new Map<string, number>()
-  for (const step of steps) {
-    const link = step.kind === 'break' ? step.solution : step.run
-    ends.set(link, Math.max(ends.get(link) ?? 0, step.until))
-  }
-  const runs = [...ends].map(([link, now]) => judgeRun(link, now))
+  const byRun = Map.groupBy(steps, runOfStep)
+  const runs = [...byRun].map(([link, all]) => judgeRun(link, Math.max(...all.map(({ until }) => until))))
+  const violations = [...byRun.values()].flatMap((all, at) => {
+    const { link = '', violation } = runs[at] ?? {}
+    return violation === undefined || all.some(isAboutViolation) ? [] : [`${link}: ${violation}`]
+  })
   return {
     steps: judged,
     runs,
     problems: [
       ...judged.flatMap((step, at) => problemsOf(step).map((problem) => `step ${at + 1}: ${problem}`)),
-      ...runs.flatMap(({ link, violation }) =>
-        violation === undefined || parseLink(link).rule !== undefined ? [] : [`${link}: ${violation}`],
-      ),
+      ...violations,
     ],
   }
 }
+
+const runOfStep = (step: LessonStep): string => (step.kind === 'break' ? step.solution : step.run)
 
 function judgeRun(link: string, now: number): JudgedRun {
   const { schedule, trace, violation } = finishedRun({ schedule: parseLink(link), now })
   return { link: formatLink(schedule), trace, violation }
 }
+
+/** Whether the step says that its run breaks a rule: by a wrong rule, or by a fact. */
+function isAboutViolation(step: LessonStep): boolean {
+  const facts =
+    step.kind === 'see'
+      ? []
+      : step.kind === 'break'
+        ? step.goal.map(({ fact }) => fact)
+        : step.choices.flatMap(({ when }) => when)
+  return (
+    parseLink(runOfStep(step)).rule !== undefined ||
+    facts.some(({ comparisons }) => comparisons.some(({ left }) => VIOLATION.includes(left.form)))
+  )
+}
+
+/** Subjects of facts about a broken rule. */
+const VIOLATION: readonly string[] = ['violation', 'verdict']
 
 function problemsOf(step: JudgedStep): readonly string[] {
   if (step.kind === 'see') return []

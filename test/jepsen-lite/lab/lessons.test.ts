@@ -166,6 +166,23 @@ describe('the judge', () => {
     expect(step).toMatchObject({ judged: { choices: facts.map(([, isTrue]) => [isTrue]) } })
   })
 
+  it('names a violation of which no fact speaks', () => {
+    // A clock runs faster than any clock may, and the leader serves reads by its lease.
+    const run =
+      'seed=396,nodes=3,spares=0,clocks=2,leases=1,leaseMs=1500;1850:put,client=0,node=0,key=0,x=41;' +
+      '2700:get,client=0,node=0,key=0,x=41;2700:lease,client=1,node=0,key=0,x=41;' +
+      '3420:put,client=2,node=1,key=0,x=41;3600:lease,client=1,node=0,key=0,x=41;1600:transfer,target=leader,to=0;' +
+      '2250:isolate,target=0,ms=3000,stalls=false,refuses=false,breaks=false'
+    const problems = (...facts: readonly string[]): readonly string[] => {
+      const choices = facts.map((fact) => ({ text: fact, when: [fact], reply: fact }))
+      return judgeLesson(parseLesson(lessonOf({ ...PREDICT, run, until: 3650, choices }))).problems
+    }
+    expect(problems('leaders >= 1', 'leaders = 0')).toEqual([
+      expect.stringMatching(/^seed=396.*: READ-4: n1 serves/),
+    ])
+    expect(problems('violation != none', 'leaders = 0')).toEqual([])
+  })
+
   it('names what is wrong with a lesson', () => {
     const [first, second] = PREDICT.choices
     const alike = { ...PREDICT, choices: [first, second, second] }
