@@ -4,6 +4,7 @@ import { formatOperation, formatOutcome } from '../report/format-operation.ts'
 import type { FaultAction } from '../sim/faults/fault-kinds.ts'
 import type { FaultStrike, SimEvent } from '../sim/sim-event.ts'
 import type { HistoryOperation, RecordedResult } from '../workload/history.ts'
+import type { WatchMessage } from '../workload/watch-record.ts'
 import { type Caption, inSeconds, listed } from './captions.ts'
 
 type EventCaption = Omit<Caption, 'source'>
@@ -63,7 +64,11 @@ export function eventCaption(
     case 'lock':
       return { text: lockText(node, event) }
     case 'watch-message':
-      return { text: `${node} tells ${event.watcher}: ${words(event.message.kind)}.`, isMinor: true }
+      return event.message.kind === 'events'
+        ? {
+            text: `${node} sends ${event.watcher.split(' ')[0]}, which watches: ${watchedText(event.message)}.`,
+          }
+        : { text: `${node} tells ${event.watcher}: ${words(event.message.kind)}.`, isMinor: true }
     case 'deleted':
       return { text: `${event.machine} is deleted.` }
     case 'violation':
@@ -94,6 +99,9 @@ function lockText(node: string, event: Extract<SimEvent, { kind: 'lock' }>): str
       return `${client} learns that its lease has ended: it no longer holds the lock.`
   }
 }
+
+const watchedText = ({ events, revision }: Extract<WatchMessage, { kind: 'events' }>): string =>
+  `${events.map(({ key, type, record }) => (type === 'put' ? `${key} = ${record?.value}` : `${key} is deleted`)).join(', ')}, at revision ${revision}`
 
 const IN_FLIGHT = {
   lost: ' What it was writing is lost.',
@@ -178,6 +186,10 @@ function faultText({ fault, nodes }: FaultStrike): string {
       return `The disk of ${first} stands still${lasts}.`
     case 'full-disk':
       return `The disk of ${first} is full${lasts}.`
+    case 'skew':
+      return `The clock of ${first} counts ${inSeconds(fault.perMille)} in a second${lasts}.`
+    case 'compact-log':
+      return `${first} deletes entries of its log that its store has applied${lasts}.`
     case 'jump':
       return `The clock of ${first} jumps ${inSeconds(fault.forwardMs)} forwards.`
     case 'transfer':
@@ -235,6 +247,8 @@ function endText(fault: FaultAction, nodes: readonly string[]): string | undefin
     case 'slow-disk':
     case 'stall-disk':
       return `The disk of ${first} is as fast as before.`
+    case 'skew':
+      return `The clock of ${first} is as fast as before.`
     case 'full-disk':
       return `The disk of ${first} has room again.`
     default:
@@ -282,6 +296,10 @@ export function activeText(fault: FaultAction, nodes: readonly string[]): string
       return `the disk of ${first} stands still`
     case 'full-disk':
       return `the disk of ${first} is full`
+    case 'skew':
+      return `the clock of ${first} is ${fault.perMille > 1000 ? 'fast' : 'slow'}`
+    case 'compact-log':
+      return `${first} keeps no old entries`
     case 'fail-sync':
       return `the next write of ${first} fails`
     case 'fail-read':

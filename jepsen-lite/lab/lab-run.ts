@@ -303,6 +303,7 @@ export class LabRun {
         ...{ ...EMPTY, name, state: process === undefined ? 'down' : 'opening', term: durable.term, log },
         ...{ durable: lastDurable, lastIndex: lastDurable, commit: durable.commit, applied: durable.applied },
         member: membership(this.#newestConfiguration(), replica.id),
+        clock: this.#clock(machine),
       }
     }
     const names = (id: string | undefined): string | undefined =>
@@ -314,12 +315,17 @@ export class LabRun {
       ...{ lastIndex, durable: stableIndex, vote: names(status.vote) },
       ...{ leader: names(status.leader), member: membership(configuration, replica.id) },
       election: role === 'leader' ? undefined : this.#election(process),
+      clock: this.#clock(machine),
       log: this.#log(lastIndex, (index) => terms?.[index]),
       progress:
         role === 'leader'
           ? status.progress.map(({ id, next, match }) => ({ name: this.#nameOf(id), next, match }))
           : [],
     }
+  }
+
+  #clock({ clock }: Machine): MachineView['clock'] {
+    return { aheadMs: Math.round(clock.aheadMs(this.now)), rate: clock.rate / clock.usualRate }
   }
 
   #newestConfiguration(): Configuration | undefined {
@@ -340,12 +346,13 @@ export class LabRun {
   }
 
   /** The deadline of the core, by the clock of its process. */
-  #election({ driver, replica, clock }: Process): MachineView['election'] {
+  #election({ driver, replica, clock, machine }: Process): MachineView['election'] {
     const deadline = replica.core?.reader.deadline()
     if (driver === undefined || deadline === undefined || !Number.isFinite(deadline)) return undefined
     const { electionMaxMs } = this.#run.cluster.config
     // The two clocks differ by a sum that is rounded.
-    const until = Math.round((this.now + Math.max(0, deadline - clock.now())) * 100) / 100
+    const until =
+      Math.round((this.now + Math.max(0, deadline - clock.now()) / machine.clock.rate) * 100) / 100
     return { from: until - electionMaxMs, until }
   }
 }
@@ -373,6 +380,14 @@ function membership(configuration: Configuration | undefined, id: ReplicaId): Ma
 
 const EMPTY: Omit<MachineView, 'name'> = {
   ...{ state: 'down', role: 'follower', term: 0, vote: undefined, leader: undefined, member: 'none' },
-  ...{ election: undefined, durable: 0, commit: 0, applied: 0, firstIndex: 1, lastIndex: 0 },
+  ...{
+    election: undefined,
+    clock: { aheadMs: 0, rate: 1 },
+    durable: 0,
+    commit: 0,
+    applied: 0,
+    firstIndex: 1,
+    lastIndex: 0,
+  },
   ...{ log: [], progress: [] },
 }

@@ -13,7 +13,7 @@ export const LAB_CONFIG: SimConfig = {
   ...{ delayMs: 20, jitterMs: 20, tail: 0, lost: 0, doubled: 0, reordered: 0, silenceMs: 3000 },
   // A single message may be lost or late.
   harsh: 1,
-  ...{ writeMs: 8, writeJitterMs: 4, readMs: 0.1, shortDisks: 0, clocks: 0, leases: 0, leaseMs: 500 },
+  ...{ writeMs: 8, writeJitterMs: 4, readMs: 0.1, shortDisks: 0, clocks: 4, leases: 0, leaseMs: 500 },
   limits: usualLimits,
 }
 

@@ -33,6 +33,12 @@ export interface MachineView {
   readonly member: 'voter' | 'learner' | 'none'
   /** Virtual times between which its election timer runs; undefined: it waits for none. */
   readonly election: { readonly from: number; readonly until: number } | undefined
+  /** Its clock, compared with one that no fault has changed. */
+  readonly clock: {
+    readonly aheadMs: number
+    /** How many milliseconds it counts in one. */
+    readonly rate: number
+  }
   /** Last index whose entry is on its disk. */
   readonly durable: number
   readonly commit: number

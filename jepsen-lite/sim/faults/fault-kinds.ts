@@ -55,7 +55,7 @@ const LASTING_FAULTS = [
     'pause',
     'slow-apply',
   ] as const),
-  ...(['slow-disk', 'stall-disk', 'fail-sync', 'fail-read', 'full-disk'] as const),
+  ...(['slow-disk', 'stall-disk', 'fail-sync', 'fail-read', 'full-disk', 'skew', 'compact-log'] as const),
 ] as const
 
 const leaseMs = ({ rng, config }: DrawContext): number => config.electionMinMs * rng.pick([0.5, 1, 1, 3])
@@ -162,6 +162,8 @@ export const FAULT_SHAPES = {
 
   // ---- clocks
   jump: { target, forwardMs: natural(1, 20_000) },
+  /** Its clock counts this many milliseconds in a second. */
+  skew: { target, perMille: natural(200, 4000), ms: duration },
 
   // ---- operators
   join: { target },
@@ -171,6 +173,8 @@ export const FAULT_SHAPES = {
   replace: changeOfAny,
   demote: changeOfAny,
   promote: change,
+  /** It keeps no entry of its log that is applied, unless a follower that answers needs it. */
+  'compact-log': { target, ms: duration },
   /** The leader chooses the target if `to` is undefined. */
   transfer: { target, to: optional(target, 0.67) },
   leases: { target, on: flag(0.67), durationMs: computed(leaseMs) },
@@ -188,7 +192,7 @@ export const FAULT_KINDS = Object.keys(FAULT_SHAPES) as readonly SimFaultKind[]
 /** Faults of clusters with two builds. They are drawn apart (`themes/builds.ts`). */
 export const BUILD_FAULTS: readonly SimFaultKind[] = ['build', 'raise']
 /** Faults that only a person chooses. */
-const CHOSEN_FAULTS: readonly SimFaultKind[] = ['heal', 'remove-many']
+const CHOSEN_FAULTS: readonly SimFaultKind[] = ['heal', 'skew', 'compact-log', 'remove-many']
 /** Faults that are drawn. */
 export const DRAWN_FAULTS = FAULT_KINDS.filter((kind) => !CHOSEN_FAULTS.includes(kind))
 /** Faults that are drawn for any cluster. Only a search for rare events has `message`, which names one moment. */

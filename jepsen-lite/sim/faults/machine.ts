@@ -4,7 +4,7 @@ import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
 import { copyContent } from '../oracle/invariants.ts'
 import type { CrashTrigger } from '../world/cluster.ts'
 import { type Machine, STALLED } from '../world/process.ts'
-import { IO, TIMER } from '../world/time.ts'
+import { IO, TIMER, type Time } from '../world/time.ts'
 import type { Injection, Injector } from './injector.ts'
 import { PATIENCE_MS } from './triggers.ts'
 
@@ -244,17 +244,49 @@ export const bitFlip: Injection<'bit-flip'> = (injector, { kind, target, row, bi
 
 // ---- clocks
 
-/** Skipped unless clocks may drift beyond `driftMax`: leases are not promised to survive forward jumps. */
+/** Skipped unless clocks may differ by more than `driftMax`: leases are not promised to survive that. */
 export const jump: Injection<'jump'> = (injector, { kind, target, forwardMs }, about) =>
-  injector.one(target, about, ({ clock, process }) => {
+  injector.one(target, about, (machine) => {
     const { time, config } = injector.cluster
-    if (config.clocks !== 2) return
-    clock.jump(time.now, forwardMs)
+    if (config.clocks !== 2 && config.clocks !== 4) return
+    machine.clock.jump(time.now, forwardMs)
     injector.tookEffect(kind)
-    if (process === undefined) return
-    time.reschedule(process, (event) =>
-      event.kind === TIMER && typeof event.detail === 'number'
-        ? time.now + clock.wait(event.detail - clock.at(time.now))
-        : event.at,
-    )
+    moveTimers(machine, time)
+  })
+
+/** Skipped where jumps are. */
+export const skew: Injection<'skew'> = (injector, { kind, target, perMille, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    const { time, config } = injector.cluster
+    if (config.clocks !== 2 && config.clocks !== 4) return
+    const run = (rate: number): void => {
+      machine.clock.setRate(time.now, rate)
+      moveTimers(machine, time)
+    }
+    const number = ++machine.skews
+    run(perMille / 1000)
+    injector.tookEffect(kind)
+    injector.until(ms, () => {
+      // A later fault decides about the clock.
+      if (machine.skews === number) run(machine.clock.usualRate)
+    })
+  })
+
+/** Its clock has changed, so its timers are due at other times. */
+function moveTimers({ clock, process }: Machine, time: Time): void {
+  if (process === undefined) return
+  time.reschedule(process, ({ kind, detail, at }) =>
+    kind === TIMER && typeof detail === 'number' ? time.now + clock.wait(detail - clock.at(time.now)) : at,
+  )
+}
+
+// ---- logs
+
+export const compactLog: Injection<'compact-log'> = (injector, { kind, target, ms }, about) =>
+  injector.one(target, about, (machine) => {
+    machine.compactsUntil = Math.max(machine.compactsUntil, injector.cluster.time.now + ms)
+    injector.lasts(ms, () => {
+      machine.compactsUntil = 0
+    })
+    injector.while(kind, ms, () => machine.process?.firstIndex ?? 0)
   })

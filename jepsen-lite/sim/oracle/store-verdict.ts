@@ -19,7 +19,7 @@ export function judgeStore({ invariants, config, probeCoverage }: SimCluster, st
   const [lease] = checkLeases(
     { promises, entries: model.entries },
     {
-      driftMax: config.clocks === 2 ? undefined : config.clocks === 0 ? 0 : DRIFT_MAX,
+      driftMax: config.clocks === 2 || config.clocks === 4 ? undefined : config.clocks === 0 ? 0 : DRIFT_MAX,
       // While there are faults, nobody knows how long a leader cannot write.
       lateMs: (atMs) =>
         store.calmAt !== undefined && atMs >= store.calmAt

@@ -40,7 +40,7 @@ export interface SimConfig {
   readonly shortDisks?: number | undefined
   /**
    * 0: all clocks are equal. 1: they drift within the promised bound. 2: beyond it, and jump; leases stay off. 3: each
-   * is at one end of the bound.
+   * is at one end of the bound. 4: all are equal until a fault changes one, also beyond the bound.
    */
   readonly clocks: number
   /** 1: leader leases are on from the start. */

@@ -27,11 +27,26 @@ interface Stretch {
 const ROUNDING_MS = 1e-6
 
 export class MachineClock {
+  readonly #first: Stretch
   #now: Stretch
   readonly #past: Stretch[] = []
 
   constructor(rate: number, offset: number) {
-    this.#now = { from: 0, rate, offset }
+    this.#first = { from: 0, rate, offset }
+    this.#now = this.#first
+  }
+
+  get rate(): number {
+    return this.#now.rate
+  }
+
+  get usualRate(): number {
+    return this.#first.rate
+  }
+
+  /** How much more it shows than without any fault. */
+  aheadMs(trueMs: number): number {
+    return this.at(trueMs) - trueMs * this.#first.rate - this.#first.offset
   }
 
   at(trueMs: number): number {

@@ -113,6 +113,10 @@ export class Machine {
   slowFactor = 1
   slowUntil = 0
   stalledUntil = 0
+  /** Until then it keeps no entry that is applied, unless a follower that answers needs it. */
+  compactsUntil = 0
+  /** How many faults have changed the rate of its clock. */
+  skews = 0
   /** Each write takes so much longer. */
   extraWriteMs = 0
   /** The URL for clients, which is in the configuration of the cluster. */
@@ -235,6 +239,10 @@ export class Machine {
     this.#world.invariants.ended(process.replica)
   }
 
+  get isCompacting(): boolean {
+    return this.#world.time.now < this.compactsUntil
+  }
+
   get isApplyingSlowly(): boolean {
     return this.#world.time.now < this.applyUntil
   }
@@ -279,6 +287,7 @@ export class Machine {
 function clockRate(clocks: number, u: number): number {
   switch (clocks) {
     case 0:
+    case 4:
       return 1
     case 1:
       return 1 + DRIFT_MAX * u
@@ -602,6 +611,9 @@ function raftLimitsFrom(machine: Machine): RaftLimits {
     get applyBytesMax() {
       return machine.applyBytesMax(limits.applyBytesMax)
     },
+    get tailBytesMax() {
+      return machine.isCompacting ? 0 : limits.tailBytesMax
+    },
   }
 }
 
@@ -612,6 +624,15 @@ function driverLimitsFrom(machine: Machine): DriverLimits {
     ...limits,
     get applySliceMs() {
       return machine.isApplyingSlowly ? 0 : limits.applySliceMs
+    },
+    get logTailEntries() {
+      return machine.isCompacting ? 0 : limits.logTailEntries
+    },
+    get logBehindEntries() {
+      return machine.isCompacting ? 0 : limits.logBehindEntries
+    },
+    get compactEntriesMin() {
+      return machine.isCompacting ? 1 : limits.compactEntriesMin
     },
   }
 }

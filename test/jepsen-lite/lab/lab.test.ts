@@ -330,3 +330,70 @@ describe('a fault that is healed', () => {
     expect(lab.view().faults).toMatchObject([{ kind: 'one-way', nodes: ['n3', 'n2'], until: at + 5001 }])
   })
 })
+
+describe('a clock', () => {
+  const clockOf = (lab: Lab) => lab.view().nodes[0]?.clock
+  it('runs fast for a time, and stays ahead', () => {
+    const lab = new Lab(labSchedule(7))
+    lab.runTo(4000)
+    lab.add({ kind: 'skew', target: 0, perMille: 3000, ms: 2000 })
+    lab.runTo(5001)
+    expect(clockOf(lab)).toEqual({ aheadMs: 2000, rate: 3 })
+    lab.add({ kind: 'heal', fault: 'skew', target: 0 })
+    lab.runTo(7000)
+    expect(clockOf(lab)).toEqual({ aheadMs: 2002, rate: 1 })
+    lab.add({ kind: 'jump', target: 0, forwardMs: 500 })
+    lab.runTo(7100)
+    expect(clockOf(lab)).toEqual({ aheadMs: 2502, rate: 1 })
+  })
+
+  it('that is slow lets a leader trust a lease that is over', () => {
+    const lab = new Lab(labSchedule(7, { nodes: 3, spares: 0 }))
+    lab.runTo(4000)
+    lab.add({ kind: 'leases', target: 'leader', on: true, durationMs: 1500 })
+    lab.runTo(5000)
+    const old = lab.view().nodes.findIndex(({ role }) => role === 'leader')
+    lab.add({ kind: 'skew', target: old, perMille: 200, ms: 60_000 })
+    lab.add({ kind: 'isolate', target: old, ms: 20_000, stalls: true, refuses: false, breaks: false })
+    const newer = (): boolean => lab.view().nodes.some(({ role }, at) => role === 'leader' && at !== old)
+    while (!newer()) lab.step()
+    lab.add({
+      ...put(0),
+      node: lab.view().nodes.findIndex(({ role }, at) => role === 'leader' && at !== old),
+    })
+    while (!lab.view().operations.some(({ outcome }) => outcome === 'ok')) lab.step()
+    lab.add({ kind: 'lease', client: 1, node: old, key: 0, x: PLAIN_X })
+    lab.runTo(lab.now + 100)
+    expect(lab.view().violation).toMatch(/^READ-4/)
+  })
+})
+
+it('a follower that was away gets a snapshot after the log of the leader was compacted', () => {
+  const lab = new Lab(labSchedule(7, { nodes: 3, spares: 0 }))
+  lab.runTo(4000)
+  const away = lab.view().nodes.findIndex(({ role }) => role === 'follower')
+  lab.add({ kind: 'isolate', target: away, ms: 4000, stalls: true, refuses: false, breaks: false })
+  lab.add({ kind: 'compact-log', target: 'leader', ms: 3000 })
+  for (let at = 0; at < 4; at++) {
+    lab.add(put(0, at))
+    lab.runTo(lab.now + 500)
+  }
+  const leader = lab.view().nodes.find(({ role }) => role === 'leader') ?? expect.fail()
+  expect(leader.firstIndex).toBeGreaterThan(3)
+  lab.runTo(12_000)
+  expect(lab.view().notes.map(({ text }) => text)).toContainEqual(
+    expect.stringMatching(`n${away + 1} has installed a snapshot`),
+  )
+})
+
+it('a client that watches is sent each change', () => {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(4000)
+  lab.add({ kind: 'watch', client: 0, node: 1, key: 0, x: 1363 })
+  lab.runTo(4500)
+  lab.add(put(1, 2))
+  lab.runTo(5000)
+  expect(lab.view().notes.map(({ text }) => text)).toContain(
+    'n2 sends w1, which watches: k2 = c2.0, at revision 2.',
+  )
+})

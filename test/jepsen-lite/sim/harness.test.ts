@@ -93,6 +93,8 @@ const felt: { readonly [Kind in SimFaultKind]: readonly SimFault[] } = {
     { ...strongly, kind: 'isolate', target: 2, ...cut },
     { at: 6000, kind: 'heal', fault: 'isolate', target: 2 },
   ],
+  skew: [{ ...strongly, kind: 'skew', perMille: 1500 }],
+  'compact-log': [{ ...strongly, kind: 'compact-log' }],
   jump: [{ ...strongly, kind: 'jump', forwardMs: 8 }],
   join: [{ at: 5000, kind: 'join', target: 5 }],
   remove: [{ ...asked, kind: 'remove' }],
@@ -114,7 +116,13 @@ const runKind = process.env.QUORATE_LONG === '1' ? runSchedule : runFaults
 
 test.each(FAULT_KINDS)('%s takes effect and is counted', (kind) => {
   const { faults: counted, violation } = runKind({
-    ...calm(kind === 'jump' ? { clocks: 2 } : BUILD_FAULTS.includes(kind) ? { clusterVersion: 1 } : {}),
+    ...calm(
+      kind === 'jump' || kind === 'skew'
+        ? { clocks: 2 }
+        : BUILD_FAULTS.includes(kind)
+          ? { clusterVersion: 1 }
+          : {},
+    ),
     faults: felt[kind],
   })
   expect(violation).toBeUndefined()

@@ -18,7 +18,16 @@ import {
 
 const node: MachineView = {
   ...{ name: 'n1', state: 'running', role: 'follower', term: 2, vote: undefined, leader: undefined },
-  ...{ member: 'voter', election: undefined, durable: 0, commit: 0, applied: 0, firstIndex: 1, lastIndex: 0 },
+  ...{
+    member: 'voter',
+    election: undefined,
+    clock: { aheadMs: 0, rate: 1 },
+    durable: 0,
+    commit: 0,
+    applied: 0,
+    firstIndex: 1,
+    lastIndex: 0,
+  },
   ...{ log: [], progress: [] },
 }
 const message: MessageView = {

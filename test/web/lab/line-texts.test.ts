@@ -3,34 +3,57 @@
 import { describe, expect, it } from 'vitest'
 import { formatLink, Lab, labSchedule, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
 import {
+  compactLogLine,
   crashLine,
   cutLinkLine,
   cutOffLine,
   deafLine,
   freeClient,
+  fullDiskLine,
+  healLine,
   joinLine,
+  jumpLine,
+  leasesLine,
   messageLine,
+  partitionLine,
   pauseLine,
-  readLine,
+  type RequestKind,
   removeLine,
+  replaceLine,
+  requestLine,
+  skewLine,
   slowDiskLine,
+  stallDiskLine,
   transferLine,
   writeLine,
 } from '../../../web/src/lab/line-texts.ts'
 import { lineWords, linkLines, withoutLastLine } from '../../../web/src/lab/link-lines.ts'
 
+const REQUESTS: readonly RequestKind[] = [
+  ...(['get', 'lease', 'stale', 'del', 'cas', 'create', 'once', 'again'] as const),
+  ...(['watch', 'grant', 'attach', 'keep-alive', 'revoke', 'compact'] as const),
+]
+
 describe('the lines of a person', () => {
   it.each([
     writeLine(0, 'leader'),
     writeLine(2, 'n3', 1),
-    readLine('get', 0, 'n1'),
-    readLine('lease', 0, 'n1'),
-    readLine('stale', 0, 'n1'),
+    ...REQUESTS.map((kind) => requestLine(kind, 1, 'n2', 3)),
     cutOffLine('leader', 5000),
     cutLinkLine('n1', 'n2', 500),
     deafLine('n4', 'in', 500),
     deafLine('n4', 'out', 500),
     crashLine('n5', 500),
+    crashLine('n5', 500, 'kept', true),
+    stallDiskLine('n1', 500),
+    fullDiskLine('n1', 500),
+    jumpLine('n1', 1000),
+    skewLine('n1', 3000, 500),
+    compactLogLine('n1', 500),
+    leasesLine(true),
+    partitionLine(['n1', 'n4'], 500),
+    healLine({ kind: 'one-way', nodes: ['n1', 'n2'] }),
+    replaceLine('n4', ['n1', 'n2', 'n4']),
     pauseLine('n1', 500),
     slowDiskLine('n1', 500),
     transferLine('n2'),

@@ -1,48 +1,33 @@
 // Actions of a person: two at once, and more for the node or message that is picked on the stage.
 
-import { useState } from 'preact/hooks'
-import type { MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
+import { useEffect, useState } from 'preact/hooks'
+import type { MessageView } from '../../../jepsen-lite/lab/view.ts'
 import { Button } from '../design/button.tsx'
 import { Select } from '../design/field.tsx'
-import { Mark } from '../design/mark.tsx'
 import './actions.css'
+import { Futures, followFutures } from './futures-list.tsx'
 import {
   client,
   cutOffLeader,
-  faultMs,
   leader,
   messageId,
   messages,
   nodes,
   picked,
   pickMessage,
-  spares,
   write,
   writer,
 } from './lab-state.ts'
-import {
-  crashLine,
-  cutLinkLine,
-  cutOffLine,
-  deafLine,
-  joinLine,
-  messageLine,
-  pauseLine,
-  type ReadKind,
-  readLine,
-  removeLine,
-  slowDiskLine,
-  transferLine,
-  writeLine,
-} from './line-texts.ts'
+import { messageLine } from './line-texts.ts'
 import { lineWords } from './link-lines.ts'
 import { LinkPanel } from './link-panel.tsx'
 import { fateText, messageText } from './message-kinds.ts'
-import { roleOf, stateText } from './node-states.ts'
-import { DurationSelect, Group, Panel } from './panel.tsx'
+import { NodePanel } from './node-panel.tsx'
+import { Panel } from './panel.tsx'
 import { PartitionPanel } from './partition-panel.tsx'
 
 export function Actions() {
+  useEffect(followFutures, [])
   const hasLeader = leader.value !== undefined
   const isBusy = writer.value === undefined
   return (
@@ -81,6 +66,7 @@ export function Actions() {
         <Undo />
       </div>
       <PickedPanel />
+      <Futures />
     </div>
   )
 }
@@ -124,126 +110,6 @@ function PickedPanel() {
     </p>
   )
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-// A node
-
-const READS: readonly { readonly kind: ReadKind; readonly text: string; readonly title: string }[] = [
-  { kind: 'get', text: 'linearizable', title: 'The leader confirms with a majority that it still leads' },
-  {
-    kind: 'lease',
-    text: 'lease',
-    title: 'Without a round while the leader has a lease, else as linearizable',
-  },
-  { kind: 'stale', text: 'stale', title: 'What this node has, at once' },
-]
-
-function NodePanel({ node }: { readonly node: MachineView }) {
-  const { name, state, member } = node
-  const isRunning = state === 'running'
-  const ms = faultMs.value
-  const asker = writer.value
-  const canAsk = isRunning && asker !== undefined
-  const why = isRunning
-    ? asker === undefined
-      ? 'All three clients wait for an answer'
-      : undefined
-    : `${name} does not run`
-  const act = (line: string) => () => client.act(line)
-  return (
-    <Panel
-      title={
-        <>
-          <Mark of={roleOf(node)} text={name} /> <span class="dim">{stateText(node)}</span>
-        </>
-      }
-    >
-      <Group title={`A client asks ${name}`}>
-        <Button
-          disabled={!canAsk}
-          title={why}
-          onClick={() => asker !== undefined && client.act(writeLine(asker, name))}
-        >
-          Write
-        </Button>
-        {READS.map(({ kind, text, title }) => (
-          <Button
-            key={kind}
-            disabled={!canAsk}
-            title={why ?? title}
-            onClick={() => asker !== undefined && client.act(readLine(kind, asker, name))}
-          >
-            Read, {text}
-          </Button>
-        ))}
-      </Group>
-      <Group title="Break it">
-        <DurationSelect />
-        <Button disabled={state === 'down'} onClick={act(crashLine(name, ms))}>
-          Crash
-        </Button>
-        <Button disabled={!isRunning} onClick={act(pauseLine(name, ms))}>
-          Pause
-        </Button>
-        <Button onClick={act(cutOffLine(name, ms))}>Cut off</Button>
-        <Button onClick={act(deafLine(name, 'in', ms))} title={`What others send to ${name} is lost`}>
-          Let it hear nobody
-        </Button>
-        <Button onClick={act(deafLine(name, 'out', ms))} title={`What ${name} sends is lost`}>
-          Let nobody hear it
-        </Button>
-        <Button disabled={state === 'down'} onClick={act(slowDiskLine(name, ms))}>
-          Slow disk
-        </Button>
-      </Group>
-      <CutLinks name={name} ms={ms} />
-      <Group title="Operate">
-        <Button
-          disabled={
-            !isRunning || member !== 'voter' || leader.value === undefined || leader.value.name === name
-          }
-          onClick={act(transferLine(name))}
-        >
-          Let it lead
-        </Button>
-        <Button
-          disabled={member === 'none' || leader.value === undefined}
-          onClick={() => client.act(removeLine(name, client.view.peek()?.members ?? []))}
-        >
-          Remove from the cluster
-        </Button>
-        {spares.value[0] !== undefined && (
-          <Button
-            disabled={leader.value === undefined}
-            onClick={() => spares.value[0] !== undefined && client.act(joinLine(spares.value[0].name))}
-          >
-            Add {spares.value[0].name}
-          </Button>
-        )}
-      </Group>
-    </Panel>
-  )
-}
-
-function CutLinks({ name, ms }: { readonly name: string; readonly ms: number }) {
-  const others = nodes.value.filter((other) => other.name !== name)
-  return (
-    <Group title={`Cut one way, from ${name} to`}>
-      {others.map((other) => (
-        <Button
-          key={other.name}
-          label={`Cut from ${name} to ${other.name}`}
-          onClick={() => client.act(cutLinkLine(name, other.name, ms))}
-        >
-          {other.name}
-        </Button>
-      ))}
-    </Group>
-  )
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// A message
 
 const DELAYS = [
   { value: '50', text: '50 ms' },

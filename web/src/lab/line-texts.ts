@@ -14,12 +14,41 @@ const CUT = 'stalls=false,refuses=false,breaks=false'
 const PLAIN_X = 41
 const SLOW_DISK_FACTOR = 30
 
-export type ReadKind = 'get' | 'lease' | 'stale'
+/** The duration of a lease. Followers that promised it elect nobody for so long. */
+const LEASE_MS = 1500
+
+/** Requests of clients: each has numbers from which the simulator derives what it does not name. */
+const REQUESTS = {
+  put: PLAIN_X,
+  get: PLAIN_X,
+  lease: PLAIN_X,
+  stale: PLAIN_X,
+  del: PLAIN_X,
+  cas: PLAIN_X,
+  create: PLAIN_X,
+  /** A put with a token and no condition. */
+  once: 102,
+  again: PLAIN_X,
+  /** All keys, from now on. */
+  watch: 1363,
+  /** Five seconds longer than the shortest lease. */
+  grant: 4,
+  /** The key b0, with a lease that was granted. */
+  attach: 16,
+  /** All leases that were granted. */
+  'keep-alive': 40,
+  revoke: PLAIN_X,
+  compact: PLAIN_X,
+} as const
+export type RequestKind = keyof typeof REQUESTS
+/** Requests whose number means something only together with the first key. */
+const OF_FIRST_KEY: ReadonlySet<RequestKind> = new Set(['watch', 'grant', 'attach', 'keep-alive'])
+
+export const requestLine = (kind: RequestKind, client: number, node: LineTarget, key: number): string =>
+  `${kind},client=${client},node=${place(node)},key=${OF_FIRST_KEY.has(kind) ? 0 : key},x=${REQUESTS[kind]}`
 
 export const writeLine = (client: number, node: LineTarget, key = 0): string =>
-  `put,client=${client},node=${place(node)},key=${key},x=${PLAIN_X}`
-export const readLine = (kind: ReadKind, client: number, node: LineTarget, key = 0): string =>
-  `${kind},client=${client},node=${place(node)},key=${key},x=${PLAIN_X}`
+  requestLine('put', client, node, key)
 export const cutOffLine = (target: LineTarget, ms: number): string =>
   `isolate,target=${place(target)},ms=${ms},${CUT}`
 /** It sends nothing to that node any more. */
@@ -37,8 +66,29 @@ export function healLine({ kind, nodes }: Pick<FaultView, 'kind' | 'nodes'>): st
   const peer = second === undefined ? '' : `,peer=${place(second)}`
   return `heal,fault=${kind},target=${place(first)}${peer}`
 }
-export const crashLine = (target: LineTarget, ms: number): string =>
-  `crash,target=${place(target)},point=now,skip=0,inFlight=lost,silent=false,ms=${ms}`
+/**
+ * A crash. inFlight: what becomes of the write that is not yet durable; silent: the power goes, and no connection is
+ * closed.
+ */
+export const crashLine = (
+  target: LineTarget,
+  ms: number,
+  inFlight: 'lost' | 'kept' = 'lost',
+  silent = false,
+): string => `crash,target=${place(target)},point=now,skip=0,inFlight=${inFlight},silent=${silent},ms=${ms}`
+export const stallDiskLine = (target: LineTarget, ms: number): string =>
+  `stall-disk,target=${place(target)},ms=${ms}`
+export const fullDiskLine = (target: LineTarget, ms: number): string =>
+  `full-disk,target=${place(target)},ms=${ms}`
+export const jumpLine = (target: LineTarget, forwardMs: number): string =>
+  `jump,target=${place(target)},forwardMs=${forwardMs}`
+/** Its clock counts so many milliseconds in a second. */
+export const skewLine = (target: LineTarget, perMille: number, ms: number): string =>
+  `skew,target=${place(target)},perMille=${perMille},ms=${ms}`
+export const compactLogLine = (target: LineTarget, ms: number): string =>
+  `compact-log,target=${place(target)},ms=${ms}`
+/** Leader leases of the cluster. */
+export const leasesLine = (isOn: boolean): string => `leases,target=leader,on=${isOn},durationMs=${LEASE_MS}`
 export const pauseLine = (target: LineTarget, ms: number): string => `pause,target=${place(target)},ms=${ms}`
 export const slowDiskLine = (target: LineTarget, ms: number): string =>
   `slow-disk,target=${place(target)},factor=${SLOW_DISK_FACTOR},ms=${ms}`
@@ -46,7 +96,12 @@ export const transferLine = (to: LineTarget): string => `transfer,target=leader,
 export const joinLine = (target: LineTarget): string => `join,target=${place(target)}`
 /** `members`: those of the newest configuration, in its order. */
 export const removeLine = (target: LineTarget, members: readonly string[]): string =>
-  `remove,asked=leader,member=${Math.max(0, members.indexOf(target))},evenSmall=true`
+  `remove,${changeOf(target, members)}`
+/** A spare machine takes its place. */
+export const replaceLine = (target: LineTarget, members: readonly string[]): string =>
+  `replace,${changeOf(target, members)}`
+const changeOf = (target: LineTarget, members: readonly string[]): string =>
+  `asked=leader,member=${Math.max(0, members.indexOf(target))},evenSmall=true`
 export const messageLine = (
   { from, to, number }: Pick<MessageView, 'from' | 'to' | 'number'>,
   fate: 'lost' | 'late' | 'doubled',

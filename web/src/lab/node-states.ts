@@ -11,6 +11,13 @@ export function roleOf({ state, role, member }: MachineView): NodeState {
   return member === 'learner' ? 'learner' : 'follower'
 }
 
+/** The clock of a node that a fault has changed. */
+export function clockText({ clock: { aheadMs, rate } }: MachineView): string | undefined {
+  const ahead = `${Math.abs(aheadMs / 1000).toFixed(2)} s ${aheadMs < 0 ? 'behind' : 'ahead of'} the others`
+  if (rate !== 1) return `Its clock counts ${rate.toFixed(1)} s in a second, and is ${ahead}.`
+  return aheadMs === 0 ? undefined : `Its clock is ${ahead}.`
+}
+
 /** `isStale`: another node leads a newer term, and this leader does not know it yet. */
 export function stateText(node: MachineView, isStale = false): string {
   const { state, role, member } = node
