@@ -7,7 +7,7 @@
 import { startLab } from './console/lab-server.mjs'
 import { launchChromium, savePicture } from './console/pictures.mjs'
 
-const PORT = 7602
+const PORT = 7640
 const WIDTH = 1280
 const CUT = 'stalls=false,refuses=false,breaks=false'
 
@@ -18,8 +18,10 @@ const SHOWN = {
     height: 960,
   },
   'figure-8': {
-    file: 'docs/learn/figure-8.json',
+    file: 'docs/learn/lessons/runs/commit-of-earlier-term.txt',
     act: async (page) => {
+      await page.getByRole('button', { name: 'Check' }).click()
+      await page.getByRole('button', { name: 'Go to the step where it breaks' }).click()
       await page.getByRole('button', { name: 'Play' }).click()
       await page.getByText('A rule is broken').waitFor()
     },

@@ -4,7 +4,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { beforeAll, expect, test } from 'vitest'
-import { parseRunFile } from '../../../jepsen-lite/lab/index.ts'
+import { breakingMoment, parseRunFile } from '../../../jepsen-lite/lab/index.ts'
+import { formatScheduleFile, judged } from '../../../jepsen-lite/sim/index.ts'
+import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 import { startKv } from '../../cli/run-kv.ts'
 import { describeConsole, findBarriers, needsChromium, openPage } from '../browser.ts'
 
@@ -101,11 +103,21 @@ describeConsole(needsChromium('the lab'), () => {
 
   test('figure 8 is opened from its file at the step where it breaks, checked and saved', async () => {
     const page = await openPage(url, { reducedMotion: 'reduce' })
-    const path = join(import.meta.dirname, '../../../docs/learn/figure-8.json')
-    const { trace, detail } = JSON.parse(readFileSync(path, 'utf8'))
-    await page.getByLabel('File of a run').setInputFiles(path)
+    const run = join(import.meta.dirname, '../../../docs/learn/lessons/runs/commit-of-earlier-term.txt')
+    const { schedule } = parseRunFile(readFileSync(run, 'utf8'))
+    await loadRule(schedule.rule)
+    const result = judged(schedule)
+    const { trace } = result
+    const detail = result.violation?.detail ?? expect.fail('no rule is broken')
+    const at = breakingMoment(result, schedule.config)
+    const buffer = Buffer.from(formatScheduleFile({ detail, at, schedule }))
+    const file = { name: 'figure-8.json', mimeType: 'application/json', buffer }
+    await page.getByLabel('File of a run').setInputFiles(file)
     await page.getByRole('status').getByText(detail).waitFor()
-    await page.getByText('8.15 s', { exact: true }).first().waitFor()
+    await page
+      .getByText(`${((at ?? 0) / 1000).toFixed(2)} s`, { exact: true })
+      .first()
+      .waitFor()
     await page.getByRole('button', { name: 'Play' }).click()
     await page.getByRole('alert').getByText(detail).waitFor()
     await page.getByRole('button', { name: 'Check' }).click()
@@ -116,13 +128,8 @@ describeConsole(needsChromium('the lab'), () => {
     const download = page.waitForEvent('download')
     await page.getByRole('button', { name: 'Save' }).click()
     const saved = await (await download).path()
-    expect(parseRunFile(readFileSync(saved, 'utf8')).schedule).toEqual(
-      parseRunFile(readFileSync(path, 'utf8')).schedule,
-    )
-    const buffer = Buffer.from('no run')
-    await page
-      .getByLabel('File of a run')
-      .setInputFiles({ name: 'letter.txt', mimeType: 'text/plain', buffer })
+    expect(parseRunFile(readFileSync(saved, 'utf8')).schedule).toEqual(schedule)
+    await page.getByLabel('File of a run').setInputFiles({ ...file, buffer: Buffer.from('no run') })
     await page.getByRole('alert').getByText('The file has no run that can be opened').waitFor()
     expect(await findBarriers(page)).toEqual([])
   })
