@@ -132,6 +132,7 @@ export class Run {
     yield { until: config.ms }
     if (!this.isRunning) return
     faults.endAll()
+    this.locks.end()
     // Requests of operators take effect or time out here: no change of members may happen after a core was chosen.
     yield { until: config.ms + config.timeoutMs + 10 }
     if (this.isRunning) yield* converge(cluster, clients, this.usesStore ? store : undefined)

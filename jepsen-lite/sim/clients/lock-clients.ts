@@ -14,8 +14,9 @@ import type { SimWorld } from '../world/world.ts'
 import type { Clients, Lane } from './clients.ts'
 import type { StoreClients } from './store-clients.ts'
 
-export const LOCK_KEY = 'lock'
-export const LOCKED_KEY = 'locked'
+// No history has keys before LISTED_FROM.
+export const LOCK_KEY = 'job/lock'
+export const LOCKED_KEY = 'job/result'
 const TTL_MS_MIN = 1000
 /** A holder keeps its lease alive this many times in its time to live. */
 const KEEP_ALIVES = 3
@@ -81,6 +82,15 @@ export class LockClients {
       this.#continue(client)
     }
     return true
+  }
+
+  /** The processes of all clients end. Nobody keeps their leases alive any more. */
+  end(): void {
+    for (const client of this.#all) {
+      client.held = undefined
+      client.due.length = 0
+      client.standsUntil = Number.POSITIVE_INFINITY
+    }
   }
 
   #continue(client: LockClient): void {

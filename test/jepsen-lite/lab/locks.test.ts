@@ -1,7 +1,7 @@
 // Clients of the lab that use a lock.
 
 import { expect, it } from 'vitest'
-import { Lab, labSchedule, parseLink, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import { finishedRun, Lab, labSchedule, parseLink, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
 
 const LINES = [
@@ -37,6 +37,14 @@ it('a client that stood still holds no lock any more, and its token is refused',
   expect(run.view().notes.map(({ text }) => text)).toContain(
     'c1 learns that its lease has ended: it no longer holds the lock.',
   )
+})
+
+it('such a run breaks no rule: its leases end with the clients', () => {
+  const { violation } = finishedRun({
+    schedule: parseLink(['seed=1,nodes=3', ...LINES].join(';')),
+    now: 12_000,
+  })
+  expect(violation).toBeUndefined()
 })
 
 it('a holder that runs keeps its lease alive, whether its node runs or not', () => {
