@@ -11,8 +11,9 @@ export interface ListedLesson {
 
 /** The order in which they build on each other. Others follow. */
 const ORDER = [
-  ...['election', 'split-vote', 'log-repair', 'cut-off-leader', 'lost-acknowledgement', 'snapshot'],
-  ...['slow-disk', 'availability', 'unknown-outcome'],
+  ...['election', 'split-vote', 'log-repair', 'cut-off-leader', 'old-term', 'lost-acknowledgement'],
+  ...['read-index-and-lease', 'two-majorities', 'snapshot', 'slow-disk', 'lock', 'watch', 'availability'],
+  'unknown-outcome',
 ]
 
 const files = import.meta.glob<Omit<ListedLesson, 'name' | 'text'>>('../../../../docs/learn/lessons/*.json', {
