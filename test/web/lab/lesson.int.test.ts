@@ -68,9 +68,10 @@ describeConsole(needsChromium('lessons of the lab'), () => {
 
     await panel.getByRole('button', { name: 'Continue on your own' }).press('Enter')
     await panel.getByRole('button', { name: 'Return to the lesson' }).press('Enter')
-    await panel.getByText('Who will lead?').waitFor()
+    await panel.getByRole('button', { name: 'Predict, then see' }).waitFor()
     await panel.getByRole('button', { name: 'Step 3' }).press('Enter')
     await panel.getByText('not yet').waitFor()
+    await page.getByText('1.30 s').first().waitFor()
     await page.getByRole('button', { name: 'Cut off the leader' }).press('Enter')
     await page.getByRole('slider', { name: 'Speed' }).fill('1')
     await page.getByRole('button', { name: 'Play' }).press('Enter')
