@@ -30,6 +30,7 @@ import {
   type NoteView,
   type OperationView,
 } from './view.ts'
+import { WatchViews } from './watch-views.ts'
 
 /** A line of a schedule. */
 export type Line = ScheduledOp | SimFault
@@ -57,6 +58,7 @@ export class LabRun {
     views: [],
   }
   readonly #waits: Waits
+  readonly #watches = new WatchViews()
   /** The wait in whose middle it stands still. */
   #wait: Wait | undefined
   #isOver = false
@@ -221,6 +223,8 @@ export class LabRun {
   #happened(node: string | undefined, event: SimEvent): void {
     if (node !== undefined) this.#diagram.noted(node, this.now)
     if (event.kind === 'connection') return
+    if (event.kind === 'watch-message')
+      this.#watches.received(event.watcher.split(' ')[0] ?? '', node ?? '', event.message, this.now)
     this.#visible++
     const last = this.#notes.at(-1)
     // The decision of the core says the same, and why.
@@ -253,6 +257,7 @@ export class LabRun {
       lost: this.#recentlyLost,
       cuts: this.#cuts(),
       faults: this.#run.faults.lasting.map(faultView),
+      watches: this.#watches.all,
       operations: this.#operationViews(history),
       notes: this.#notes.slice(-SHOWN.notes),
       violation: this.#violation?.message,

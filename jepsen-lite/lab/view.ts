@@ -119,6 +119,25 @@ export interface NoteView {
   readonly isMinor: boolean
 }
 
+/** An event that a watch has received. */
+export interface WatchEventView {
+  readonly at: number
+  readonly key: string
+  readonly revision: number
+  /** undefined: the key was deleted. */
+  readonly value: string | undefined
+}
+
+export interface WatchView {
+  readonly name: string
+  /** The node from which its newest message came. */
+  readonly node: string
+  /** How many events it has received. */
+  readonly received: number
+  /** The newest of them, the oldest first. */
+  readonly events: readonly WatchEventView[]
+}
+
 export interface LabView {
   /** Virtual milliseconds since the beginning. */
   readonly now: number
@@ -131,6 +150,7 @@ export interface LabView {
   readonly cuts: readonly LinkView[]
   /** The faults that last, the oldest first. */
   readonly faults: readonly FaultView[]
+  readonly watches: readonly WatchView[]
   /** The newest operations. */
   readonly operations: readonly OperationView[]
   /** The newest notes. */

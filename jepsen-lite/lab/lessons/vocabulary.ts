@@ -1,7 +1,7 @@
 // The vocabulary of facts: what can be said about one instant of a run. Each subject has a form in which capital words
 // stand for names and numbers, and a reader of the view.
 
-import type { EntryView, LabView, MachineView, OperationView } from '../view.ts'
+import type { EntryView, LabView, MachineView, OperationView, WatchView } from '../view.ts'
 
 export type FactValue = number | string
 /** The value of a subject that does not exist at this instant. */
@@ -23,6 +23,7 @@ const PARTS: Readonly<Record<string, string>> = {
   OTHER: '(n\\d+)',
   INDEX: '(\\d+)',
   CLIENT: '(c\\d+)',
+  WATCH: '(w\\d+)',
   OPERATION: '(last|\\d+)',
   TYPE: '([a-z-]+)',
 }
@@ -178,6 +179,43 @@ const CLIENTS: readonly Subject[] = [
   },
 ]
 
+const ofWatch =
+  (read: (watch: WatchView) => FactValue | undefined) =>
+  ({ watches }: LabView, name = ''): FactValue | undefined => {
+    const watch = watches.find((one) => one.name === name)
+    return watch === undefined ? undefined : read(watch)
+  }
+
+const WATCHES: readonly Subject[] = [
+  {
+    form: 'WATCH.node',
+    values: 'node',
+    meaning: 'the node from which the newest message of the watch came; the first watch is `w1`',
+    read: ofWatch(({ node }) => node),
+  },
+  {
+    form: 'WATCH.received',
+    values: 'number',
+    meaning: 'how many events it has received',
+    read: ofWatch(({ received }) => received),
+  },
+  {
+    form: 'WATCH.last',
+    values: 'text',
+    meaning: 'its newest event: `k0=c1.0`; `k0` alone: the key was deleted',
+    read: ofWatch(({ events }) => {
+      const last = events.at(-1)
+      return last === undefined || last.value === undefined ? last?.key : `${last.key}=${last.value}`
+    }),
+  },
+  {
+    form: 'WATCH.revision',
+    values: 'number',
+    meaning: 'the revision of its newest event',
+    read: ofWatch(({ events }) => events.at(-1)?.revision),
+  },
+]
+
 const CLUSTER: readonly Subject[] = [
   {
     form: 'leaders',
@@ -230,7 +268,7 @@ const CLUSTER: readonly Subject[] = [
 ]
 
 /** All that facts can be about. */
-export const SUBJECTS: readonly Subject[] = [...NODES, ...CLIENTS, ...CLUSTER]
+export const SUBJECTS: readonly Subject[] = [...NODES, ...CLIENTS, ...WATCHES, ...CLUSTER]
 
 const BY_FORM: ReadonlyMap<string, Subject> = new Map(SUBJECTS.map((subject) => [subject.form, subject]))
 
