@@ -72,5 +72,5 @@ export interface Goal {
   readonly text: string | undefined
 }
 
-/** Text with `code` and [links](https://…). */
+/** Text with `code`, *emphasis* and [links](https://…). */
 export type Paragraphs = readonly string[]

@@ -1,8 +1,8 @@
-// Text of a lesson: paragraphs with `code` and [links](https://…). Anything else is shown as it is.
+// Text of a lesson: paragraphs with `code`, *emphasis* and [links](https://…). Anything else is shown as it is.
 
 import type { Paragraphs } from '../../../../jepsen-lite/lab/lessons/lesson.ts'
 
-const PART = /`([^`]+)`|\[([^\]]+)\]\((https:\/\/[^\s)]+|#[^\s)]+)\)/g
+const PART = /`([^`]+)`|\*(\w[^*]*)\*|\[([^\]]+)\]\((https:\/\/[^\s)]+|#[^\s)]+)\)/g
 
 export function LessonText({ of }: { readonly of: Paragraphs }) {
   return of.map((text) => (
@@ -15,11 +15,15 @@ export function LessonText({ of }: { readonly of: Paragraphs }) {
 export function LessonLine({ text }: { readonly text: string }) {
   const parts: preact.ComponentChild[] = []
   let end = 0
-  for (const { 0: found, 1: code, 2: words, 3: target = '', index } of text.matchAll(PART)) {
+  for (const { 0: found, 1: code, 2: stressed, 3: words, 4: target = '', index } of text.matchAll(PART)) {
     parts.push(text.slice(end, index))
     end = index + found.length
     parts.push(
-      code === undefined ? (
+      code !== undefined ? (
+        <code key={index}>{code}</code>
+      ) : stressed !== undefined ? (
+        <em key={index}>{stressed}</em>
+      ) : (
         <a
           key={index}
           href={target}
@@ -27,8 +31,6 @@ export function LessonLine({ text }: { readonly text: string }) {
         >
           {words}
         </a>
-      ) : (
-        <code key={index}>{code}</code>
       ),
     )
   }
