@@ -1,8 +1,8 @@
 // The run of the lab as a schedule of jepsen-lite, with all checks. A run of a person goes to its present moment, and
 // then without faults. A schedule that has an end of its own stays as it is.
 
+import { judged } from '../sim/judged-run.ts'
 import type { Schedule } from '../sim/schedule/schedule.ts'
-import { judged } from '../sim/search.ts'
 import { breakingMoment } from './breaking-moment.ts'
 import type { Lab } from './lab.ts'
 import { LAB_MS_MAX } from './lab-schedule.ts'

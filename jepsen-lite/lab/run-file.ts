@@ -1,7 +1,9 @@
 // Files of runs: a schedule as `jepsen-lite sim` and the lab write it, or any text with the address of a run.
 
 import { isObject } from '../../src/operations/forms/decode.ts'
-import { formatScheduleFile, parseSchedule, type Schedule } from '../sim/index.ts'
+import { formatScheduleFile } from '../sim/schedule/format-schedule.ts'
+import { parseSchedule } from '../sim/schedule/parse.ts'
+import type { Schedule } from '../sim/schedule/schedule.ts'
 import { linkMoment } from './link-moment.ts'
 import { parseLink } from './schedule-link.ts'
 

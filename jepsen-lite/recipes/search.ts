@@ -1,17 +1,11 @@
 // The search with clients that use a recipe, and what judges any schedule.
 
 import { NOTHING_RARE } from '../sim/coverage.ts'
+import { type CheckedRun, judged } from '../sim/judged-run.ts'
 import { replay } from '../sim/replay.ts'
 import { type RunResult, runSchedule } from '../sim/run.ts'
 import type { Recipe, Schedule } from '../sim/schedule/schedule.ts'
-import {
-  type CheckedRun,
-  describeDifference,
-  type FoundViolation,
-  judged,
-  REPEATED_EVERY,
-  Search,
-} from '../sim/search.ts'
+import { describeDifference, type FoundViolation, REPEATED_EVERY, Search } from '../sim/search.ts'
 import { generateRecipe } from './generate.ts'
 import { isRecipeSchedule, runRecipes } from './run.ts'
 

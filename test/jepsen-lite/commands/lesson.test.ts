@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseLink } from '../../../jepsen-lite/lab/index.ts'
-import { judged } from '../../../jepsen-lite/sim/search.ts'
+import { judged } from '../../../jepsen-lite/sim/judged-run.ts'
 import { temporaryDirectory } from '../../backup/samples.ts'
 import { runCommand } from './run-command.ts'
 

@@ -6,7 +6,7 @@ import { describe, expect, it, test } from 'vitest'
 import { Lab, labSchedule, parseLink } from '../../../jepsen-lite/lab/index.ts'
 import { holdsIn, parseFact } from '../../../jepsen-lite/lab/lessons/facts.ts'
 import { judgeLesson, parseLesson, SUBJECTS } from '../../../jepsen-lite/lab/lessons/index.ts'
-import { judged } from '../../../jepsen-lite/sim/search.ts'
+import { judged } from '../../../jepsen-lite/sim/judged-run.ts'
 import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 
 const FOLDER = join(import.meta.dirname, '../../../docs/learn/lessons')
