@@ -73,7 +73,7 @@ export function captionOf(
       const { index, last, leader } = decision
       const which = index === last ? `entry ${index}` : `entries ${index} to ${last}`
       return {
-        text: `${node} deletes ${which}, which no majority had: ${nameOf(leader)} has others there.`,
+        text: `${node} deletes ${which}, which it did not know to be committed: ${nameOf(leader)} has others there.`,
         source: 'paper §5.3',
       }
     }

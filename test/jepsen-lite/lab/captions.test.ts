@@ -37,6 +37,18 @@ describe('the notes of a run', () => {
     }
   })
 
+  it('say of a deleted entry only what its node knew', () => {
+    const lab = played()
+    lab.runTo(4700)
+    lab.add(parseNewLine('put,client=1,node=4,key=0,x=41'))
+    lab.runTo(5000)
+    lab.add(parseNewLine('put,client=2,node=4,key=0,x=41'))
+    lab.runTo(12_000)
+    expect(lab.view().notes.map(({ text }) => text)).toContain(
+      'n5 deletes entries 4 to 5, which it did not know to be committed: n4 has others there.',
+    )
+  })
+
   it('tell the story', () => {
     const lab = played()
     lab.runTo(10_000)

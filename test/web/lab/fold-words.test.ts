@@ -1,9 +1,10 @@
-// The words of the folds of the lab: the table of stores, and the verdict.
+// The words of the folds of the lab: the table of stores, the verdict, and what watches have received.
 
 import { describe, expect, it } from 'vitest'
 import type { VerdictView } from '../../../jepsen-lite/lab/fold-views.ts'
 import { cellText, rowText } from '../../../web/src/lab/store-cells.ts'
 import { operationVerdict, verdictText } from '../../../web/src/lab/verdict-words.ts'
+import { watchText } from '../../../web/src/lab/watch-text.ts'
 
 const row = (value: string, modRevision: number, lease?: string) => ({ value, modRevision, lease })
 
@@ -53,5 +54,18 @@ describe('the verdict', () => {
     expect(operationVerdict(all, 3, false)).toBe('stale read, not judged: 0.40 s old')
     expect(operationVerdict({ ...all, unordered }, 3, true)).toBe('fits nowhere; stale read: 0.40 s old')
     expect(operationVerdict({ ...all, unordered }, 2, true)).toBe('was missed')
+  })
+})
+
+describe('a watch', () => {
+  const event = (revision: number, value?: string) => ({ at: 0, key: 'k0', revision, value })
+
+  it('has its newest events, the oldest of them first', () => {
+    expect(watchText({ received: 0, events: [] })).toBe('no event yet')
+    expect(watchText({ received: 2, events: [event(2, 'c1.0'), event(3)] })).toBe(
+      'k0 = c1.0 @2, k0 deleted @3',
+    )
+    const many = Array.from({ length: 30 }, (_, at) => event(at + 2, 'c1.0'))
+    expect(watchText({ received: 40, events: many })).toMatch(/^… 32 earlier, k0 = c1\.0 @24, .* @31$/)
   })
 })

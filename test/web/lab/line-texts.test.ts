@@ -14,6 +14,7 @@ import {
   joinLine,
   jumpLine,
   leasesLine,
+  lockLine,
   messageLine,
   partitionLine,
   pauseLine,
@@ -24,6 +25,7 @@ import {
   skewLine,
   slowDiskLine,
   stallDiskLine,
+  standStillLine,
   transferLine,
   writeLine,
 } from '../../../web/src/lab/line-texts.ts'
@@ -39,6 +41,8 @@ describe('the lines of a person', () => {
     writeLine(0, 'leader'),
     writeLine(2, 'n3', 1),
     ...REQUESTS.map((kind) => requestLine(kind, 1, 'n2', 3)),
+    ...(['lock', 'release', 'write', 'fenced-write'] as const).map((kind) => lockLine(kind, 1, 'n2')),
+    standStillLine(1, 'n2', 6000),
     cutOffLine('leader', 5000),
     cutLinkLine('n1', 'n2', 500),
     deafLine('n4', 'in', 500),
@@ -66,6 +70,33 @@ describe('the lines of a person', () => {
     const link = formatLink(lab.schedule)
     expect(link).toBe(`seed=1;1:${line}`)
     expect(linkLines(link)).toEqual([{ at: 1, kind: line.split(',')[0], text: `1:${line}` }])
+  })
+
+  it('about the lock are requests of the client that was chosen', () => {
+    const lab = new Lab(labSchedule(1))
+    const [taken, still, written] = [
+      lockLine('lock', 1, 'leader'),
+      standStillLine(1, 'n1', 6000),
+      lockLine('fenced-write', 1, 'leader'),
+    ]
+    for (const line of [taken, still, written]) {
+      lab.runTo(lab.now + 4000)
+      lab.add(parseNewLine(line))
+    }
+    const asked = () => lab.view().operations.map(({ client, text }) => `${client}: ${text}`)
+    lab.runTo(13_000)
+    expect(asked()).toEqual(['c2: take the lock'])
+    lab.runTo(14_100)
+    expect(asked()).toEqual(['c2: take the lock', 'c2: write c2.0 with token 2'])
+  })
+
+  it.each([
+    [lockLine('release', 0, 'n1'), 'release of the lock'],
+    [lockLine('fenced-write', 0, 'n1'), 'write with a fencing token'],
+    [standStillLine(0, 'n1', 6000), 'standstill of a client'],
+    ['remove-many,asked=0,places=(3+4)', 'removal of members'],
+  ])('%s has words', (line, words) => {
+    expect(linkLines(`seed=1;1:${line}`).map(lineWords)).toEqual([words])
   })
 
   it('leave the last one out', () => {

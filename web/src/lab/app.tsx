@@ -17,7 +17,7 @@ import { Caption, Happened, Legend } from './caption.tsx'
 import { CheckDialog } from './check-dialog.tsx'
 import { CodeDialog } from './code-dialog.tsx'
 import { onKey, SHORTCUTS } from './keys.ts'
-import { client, operations, picked } from './lab-state.ts'
+import { client, operations, picked, watches } from './lab-state.ts'
 import { Lanes } from './lanes.tsx'
 import { LessonPanel } from './lesson/lesson-panel.tsx'
 import { hasLesson, openLessonAddress, openList, player, shownViews } from './lesson/lesson-state.ts'
@@ -48,6 +48,7 @@ export function App() {
   useEffect(() => onKey({ backMs: BACK_MS, showKeys: () => (isKeysOpen.value = true) }), [])
   const refusal = client.refusal.value
   const violation = client.view.value?.violation
+  const hasAsked = operations.value.length > 0 || watches.value.length > 0
   return (
     <div class="lab">
       <header class="lab-head">
@@ -95,7 +96,7 @@ export function App() {
         <Fold title="Logs" isOpen={operations.value.length > 0 || shownViews.value.includes('logs')}>
           <Logs />
         </Fold>
-        <Fold title="Clients" isOpen={operations.value.length > 0 || shownViews.value.includes('clients')}>
+        <Fold title="Clients" isOpen={hasAsked || shownViews.value.includes('clients')}>
           <Lanes />
         </Fold>
         <Fold title="Stores" part="stores" isOpen={shownViews.value.includes('store')}>

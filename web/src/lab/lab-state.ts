@@ -27,6 +27,8 @@ export const spares = computed(() => allNodes.value.filter((node) => !nodes.valu
 export const messages = computed<readonly MessageView[]>(() => client.view.value?.messages ?? NONE)
 export const cuts = computed<readonly LinkView[]>(() => client.view.value?.cuts ?? NONE)
 export const operations = computed(() => client.view.value?.operations ?? NONE)
+/** The watches of clients, with the events that each has received. */
+export const watches = computed(() => client.view.value?.watches ?? NONE)
 export const notes = computed(() => client.view.value?.notes ?? NONE)
 /** The newest note that says more than the ones before it. */
 export const caption = computed(() => notes.value.findLast(({ isMinor }) => !isMinor) ?? notes.value.at(-1))
@@ -64,6 +66,9 @@ export function pickNode(name: string): void {
   const { value } = picked
   picked.value = value?.kind === 'node' && value.name === name ? undefined : { kind: 'node', name }
 }
+
+/** The client of requests about the lock. It stays the same at each node: it matters who holds the lock. */
+export const lockClient = signal(0)
 
 /** How long a fault lasts, in virtual milliseconds. */
 export const faultMs = signal(3000)

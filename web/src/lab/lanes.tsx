@@ -1,18 +1,20 @@
-// The clients as lanes over time, and their newest requests as a list.
+// The clients as lanes over time, their newest requests as a list, and what their watches have received.
 
 import type { OperationView } from '../../../jepsen-lite/lab/view.ts'
 import { Mark } from '../design/mark.tsx'
-import { client, operations } from './lab-state.ts'
+import { client, operations, watches } from './lab-state.ts'
 import { LanePicture } from './lane-picture.tsx'
 import './lanes.css'
 import { outcomeText } from './operation-lanes.ts'
 import { Verdict } from './verdict.tsx'
 import { operationVerdict } from './verdict-words.ts'
+import { watchText } from './watch-text.ts'
 
 const LISTED = 8
 
 export function Lanes() {
-  if (operations.value.length === 0) return <p class="dim">No client has asked for anything yet.</p>
+  if (operations.value.length === 0)
+    return watches.value.length === 0 ? <p class="dim">No client has asked for anything yet.</p> : <Watches />
   return (
     <>
       <Verdict />
@@ -25,7 +27,24 @@ export function Lanes() {
         </div>
         <Requests />
       </div>
+      <Watches />
     </>
+  )
+}
+
+function Watches() {
+  if (watches.value.length === 0) return null
+  return (
+    <ol class="client-watches" aria-label="Watches">
+      {watches.value.map((watch) => (
+        <li key={watch.name}>
+          <span class="client-names">
+            {watch.name} at {watch.node}
+          </span>
+          <span>{watchText(watch)}</span>
+        </li>
+      ))}
+    </ol>
   )
 }
 

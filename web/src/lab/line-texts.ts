@@ -47,6 +47,16 @@ const OF_FIRST_KEY: ReadonlySet<RequestKind> = new Set(['watch', 'grant', 'attac
 export const requestLine = (kind: RequestKind, client: number, node: LineTarget, key: number): string =>
   `${kind},client=${client},node=${place(node)},key=${OF_FIRST_KEY.has(kind) ? 0 : key},x=${REQUESTS[kind]}`
 
+/** A request about the lock. The simulator knows its keys. */
+export const lockLine = (
+  kind: 'lock' | 'release' | 'write' | 'fenced-write',
+  client: number,
+  node: LineTarget,
+): string => `${kind},client=${client},node=${place(node)},key=0,x=0`
+/** The process of the client stands still. What it is to do meanwhile, it does when it continues. */
+export const standStillLine = (client: number, node: LineTarget, ms: number): string =>
+  `stand-still,client=${client},node=${place(node)},key=0,x=${ms}`
+
 export const writeLine = (client: number, node: LineTarget, key = 0): string =>
   requestLine('put', client, node, key)
 export const cutOffLine = (target: LineTarget, ms: number): string =>

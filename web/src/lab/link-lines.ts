@@ -54,6 +54,10 @@ const WORDS: Readonly<Record<string, string>> = {
   'slow-disk': 'slow disk',
   join: 'new member',
   remove: 'removal',
+  'remove-many': 'removal of members',
+  release: 'release of the lock',
+  'fenced-write': 'write with a fencing token',
+  'stand-still': 'standstill of a client',
 }
 
 /** The action in a word or two. */

@@ -5,7 +5,7 @@ import type { MachineView } from '../../../jepsen-lite/lab/view.ts'
 import { Button } from '../design/button.tsx'
 import { Select } from '../design/field.tsx'
 import { Mark } from '../design/mark.tsx'
-import { client, faultMs, leader, nodes, spares, writer } from './lab-state.ts'
+import { client, faultMs, leader, lockClient, nodes, spares, writer } from './lab-state.ts'
 import {
   compactLogLine,
   crashLine,
@@ -16,6 +16,7 @@ import {
   joinLine,
   jumpLine,
   leasesLine,
+  lockLine,
   pauseLine,
   type RequestKind,
   removeLine,
@@ -24,6 +25,7 @@ import {
   skewLine,
   slowDiskLine,
   stallDiskLine,
+  standStillLine,
   transferLine,
 } from './line-texts.ts'
 import { clockText, roleOf, stateText } from './node-states.ts'
@@ -44,6 +46,7 @@ export function NodePanel({ node }: { readonly node: MachineView }) {
     >
       {clock !== undefined && <p>{clock}</p>}
       <Requests node={node} />
+      <Lock node={node} />
       <Faults node={node} />
       <Operator node={node} />
     </Panel>
@@ -92,11 +95,11 @@ const MORE: readonly RequestButton[] = [
 ]
 
 const CLIENTS = [
-  { value: 'free', text: 'any free one' },
   { value: '0', text: 'c1' },
   { value: '1', text: 'c2' },
   { value: '2', text: 'c3' },
 ] as const
+const ANY_CLIENT = [{ value: 'free', text: 'any free one' }, ...CLIENTS] as const
 const KEYS = [
   { value: '0', text: 'k0' },
   { value: '1', text: 'k1' },
@@ -105,7 +108,7 @@ const KEYS = [
 ] as const
 
 function Requests({ node: { name, state } }: { readonly node: MachineView }) {
-  const [chosen, setChosen] = useState<(typeof CLIENTS)[number]['value']>('free')
+  const [chosen, setChosen] = useState<(typeof ANY_CLIENT)[number]['value']>('free')
   const [key, setKey] = useState<(typeof KEYS)[number]['value']>('0')
   const asker = chosen === 'free' ? writer.value : Number(chosen)
   const why =
@@ -129,11 +132,67 @@ function Requests({ node: { name, state } }: { readonly node: MachineView }) {
     <>
       <Group title={`A client asks ${name}`}>{buttons(USUAL)}</Group>
       <MoreGroup title="More requests">
-        <Select label="client" value={chosen} options={CLIENTS} onChange={setChosen} />
+        <Select label="client" value={chosen} options={ANY_CLIENT} onChange={setChosen} />
         <Select label="key" value={key} options={KEYS} onChange={setKey} />
         {buttons(MORE)}
       </MoreGroup>
     </>
+  )
+}
+
+const LOCK = [
+  {
+    kind: 'lock',
+    text: 'Take the lock',
+    title: 'Grants a lease, and creates the key job/lock with it, in Stores',
+  },
+  { kind: 'release', text: 'Release it', title: 'Revokes that lease, if the client holds the lock' },
+  {
+    kind: 'write',
+    text: 'Write what it protects',
+    title: 'The key job/result. The store does not ask who holds the lock',
+  },
+  {
+    kind: 'fenced-write',
+    text: 'Write with its token',
+    title: 'The same key, if the lock still has the token that this client got',
+  },
+] as const
+const STANDSTILLS = [6, 10]
+
+function Lock({ node: { name, state } }: { readonly node: MachineView }) {
+  const asker = lockClient.value
+  const why = state === 'running' ? undefined : `${name} does not run`
+  return (
+    <MoreGroup title="The lock">
+      <Select
+        label="client"
+        value={String(asker) as (typeof CLIENTS)[number]['value']}
+        options={CLIENTS}
+        onChange={(value) => {
+          lockClient.value = Number(value)
+        }}
+      />
+      {LOCK.map(({ kind, text, title }) => (
+        <Button
+          key={kind}
+          disabled={why !== undefined}
+          title={why ?? title}
+          onClick={act(lockLine(kind, asker, name))}
+        >
+          {text}
+        </Button>
+      ))}
+      {STANDSTILLS.map((seconds) => (
+        <Button
+          key={seconds}
+          title="It sends nothing, and keeps its lease alive no longer"
+          onClick={act(standStillLine(asker, name, seconds * 1000))}
+        >
+          Let its process stand still for {seconds} s
+        </Button>
+      ))}
+    </MoreGroup>
   )
 }
 

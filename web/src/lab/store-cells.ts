@@ -4,11 +4,12 @@ import type { StoredKeyView, StoredRowView } from '../../../jepsen-lite/lab/fold
 
 const VALUE_SHOWN_MAX = 24
 
-export function rowText(row: StoredRowView | undefined): string {
-  if (row === undefined) return 'no value'
-  const { value } = row
-  return value.length <= VALUE_SHOWN_MAX ? value : `…${value.slice(1 - VALUE_SHOWN_MAX)}`
-}
+export const rowText = (row: StoredRowView | undefined): string =>
+  row === undefined ? 'no value' : valueText(row.value)
+
+/** The end of a long value. */
+export const valueText = (value: string): string =>
+  value.length <= VALUE_SHOWN_MAX ? value : `…${value.slice(1 - VALUE_SHOWN_MAX)}`
 
 /** `c1.0, changed at revision 2; the newest is c2.0 of revision 3`. */
 export function cellText({ row, isBehind }: StoredKeyView, newest: StoredRowView | undefined): string {
