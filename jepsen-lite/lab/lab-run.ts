@@ -17,7 +17,7 @@ import { activeText, eventCaption } from './event-captions.ts'
 import type { ViewPart } from './fold-views.ts'
 import { LiveVerdict } from './live-verdict.ts'
 import { messageLabel } from './message-label.ts'
-import { lockViews, operationViews } from './operation-views.ts'
+import { lockViews, OperationViews } from './operation-views.ts'
 import { storesView } from './store-views.ts'
 import {
   type FaultView,
@@ -52,11 +52,7 @@ export class LabRun {
   readonly #notes: NoteView[] = []
   readonly #diagram: DiagramRecord
   readonly #verdict = new LiveVerdict()
-  /** Views of a history of this length. */
-  #operations: { readonly length: number; readonly views: readonly OperationView[] } = {
-    length: 0,
-    views: [],
-  }
+  readonly #operations = new OperationViews(SHOWN.operations)
   readonly #waits: Waits
   readonly #watches = new WatchViews()
   /** The wait in whose middle it stands still. */
@@ -274,14 +270,10 @@ export class LabRun {
   }
 
   #operationViews(history: readonly HistoryEvent[]): readonly OperationView[] {
-    const { length } = history
-    if (this.#operations.length !== length)
-      this.#operations = { length, views: operationViews(history, SHOWN.operations) }
+    const operations = this.#operations.view(history)
     const { requests } = this.#run.locks
-    if (requests.length === 0) return this.#operations.views
-    return [...this.#operations.views, ...lockViews(requests, SHOWN.operations)].sort(
-      (a, b) => a.from - b.from,
-    )
+    if (requests.length === 0) return operations
+    return [...operations, ...lockViews(requests, SHOWN.operations)].sort((a, b) => a.from - b.from)
   }
 
   #cuts(): LinkView[] {

@@ -11,9 +11,9 @@ import { LAB_MS_MAX } from './lab-schedule.ts'
 import type { LabView } from './view.ts'
 
 /** Runs that stand still, at most. */
-const STANDING_MAX = 8
+const STANDING_MAX = 16
 /** Distance between them, at least. */
-const DISTANCE_MS_MIN = 5000
+const DISTANCE_MS_MIN = 2500
 /** How far a run is brought forwards before the clock is read again. */
 const SLICE_MS = 50
 /** How far it skips while nothing but heartbeats happens. */
@@ -57,11 +57,15 @@ export class Lab {
     return this.#current.view(parts)
   }
 
-  /** Runs to this moment, or goes back to it. */
-  runTo(ms: number): void {
+  /** Runs to this moment, or goes back to it. It stops before when `isTimeUp`. */
+  runTo(ms: number, isTimeUp: () => boolean = () => false): void {
     const until = Math.min(Math.max(0, ms), this.#limitMs)
     if (until < this.now) this.#current = this.#takeBefore(until)
-    this.#current.runTo(until)
+    let before: number
+    do {
+      before = this.now
+      this.#current.runTo(Math.min(until, before + SLICE_MS))
+    } while (this.now > before && this.now < until && !isTimeUp())
     this.#end = Math.max(this.#end, this.now)
   }
 
@@ -170,9 +174,14 @@ export class Lab {
     return true
   }
 
+  /** The places just before the present moment come first: a person who has gone back often goes further back. */
   #newBuilder(distance: number): { readonly place: number; readonly run: LabRun } | undefined {
-    for (let place = Math.floor(this.#end / distance) * distance; place > 0; place -= distance)
-      if (!this.#standing.has(place)) return { place, run: new LabRun(this.#schedule) }
-    return undefined
+    const count = Math.floor(this.#end / distance)
+    const present = Math.floor(this.now / distance)
+    const missing = Array.from({ length: count }, (_, at) => count - at).filter(
+      (number) => !this.#standing.has(number * distance),
+    )
+    const number = missing.find((each) => each <= present) ?? missing.at(-1)
+    return number === undefined ? undefined : { place: number * distance, run: new LabRun(this.#schedule) }
   }
 }

@@ -7,22 +7,40 @@ import type { OperationView } from './view.ts'
 
 const READS: ReadonlySet<string> = new Set(['get', 'range', 'lease'])
 
-/** The newest operations, at most `max`. */
-export function operationViews(history: readonly HistoryEvent[], max: number): OperationView[] {
-  const views = new Map<number, OperationView>()
-  for (const event of history) {
+/** It reads each event of the history once. The view of an operation is another object when it changes. */
+export class OperationViews {
+  readonly #views = new Map<number, OperationView>()
+  readonly #max: number
+  #read = 0
+  #newest: readonly OperationView[] = []
+
+  /** The view has the newest operations, at most so many. */
+  constructor(max: number) {
+    this.#max = max
+  }
+
+  view(history: readonly HistoryEvent[]): readonly OperationView[] {
+    if (this.#read === history.length) return this.#newest
+    for (const event of history.slice(this.#read)) this.#add(event)
+    this.#read = history.length
+    // An older one may be answered yet, but is not shown any more.
+    for (const id of [...this.#views.keys()].slice(0, -this.#max)) this.#views.delete(id)
+    this.#newest = [...this.#views.values()]
+    return this.#newest
+  }
+
+  #add(event: HistoryEvent): void {
     if (event.type === 'invoke')
-      views.set(event.id, {
+      this.#views.set(event.id, {
         ...{ id: event.id, client: String(event.client), node: event.node, text: formatOperation(event.op) },
         kind: READS.has(event.op.f) ? 'read' : 'write',
         ...{ from: event.time, until: undefined, outcome: 'waits', answer: '' },
       })
     else if (event.type === 'ok' || event.type === 'fail' || event.type === 'unknown') {
-      const view = views.get(event.id)
-      if (view !== undefined) views.set(event.id, { ...view, until: event.time, ...ended(event) })
+      const view = this.#views.get(event.id)
+      if (view !== undefined) this.#views.set(event.id, { ...view, until: event.time, ...ended(event) })
     }
   }
-  return [...views.values()].slice(-max)
 }
 
 function ended(

@@ -1,8 +1,7 @@
 // The address of the page: the run, and the moment at which it is shown while time stands still.
 
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { Lab, labSchedule } from '../../../jepsen-lite/lab/index.ts'
-import { answerRequest } from '../../../web/src/lab/lab-answers.ts'
+import { LabAnswers } from '../../../web/src/lab/lab-answers.ts'
 import { writeLine } from '../../../web/src/lab/line-texts.ts'
 import type { LabAnswer, LabRequest } from '../../../web/src/lab/worker-messages.ts'
 import { load } from '../page-modules.ts'
@@ -28,7 +27,7 @@ const PAGE = 'http://127.0.0.1:7360/'
 const RUN = `seed=7;3000:${writeLine(0, 'leader')}`
 
 let client: LabClient
-let lab: Lab
+let answers: LabAnswers
 let hash: string
 /** Fragments that the page wrote. */
 let written: string[]
@@ -39,14 +38,13 @@ let end: () => void
 /** Opens the page at this address. Its worker answers at once. */
 function openPage(fragment: string): void {
   hash = fragment
-  lab = new Lab(labSchedule())
+  answers = new LabAnswers(() => 0)
   let receive: (event: { readonly data: LabAnswer }) => void = () => {}
   client = new LabClient({
     postMessage: (request: LabRequest) =>
       queueMicrotask(() => {
-        const answered = answerRequest(lab, request)
-        lab = answered.lab
-        receive({ data: structuredClone(answered.answer) })
+        const answer = answers.answer(request)
+        receive({ data: structuredClone(answer) })
       }),
     addEventListener: (_: string, listener: typeof receive) => {
       receive = listener
@@ -98,7 +96,7 @@ describe('an address with a moment', () => {
   it('opens the run there, paused', async () => {
     openPage(`#seed=7,at=3040.5;3000:${writeLine(0, 'leader')}`)
     await settled()
-    expect([client.view.value?.now, client.isPlaying.value, lab.end]).toEqual([3040.5, false, 5000])
+    expect([client.view.value?.now, client.isPlaying.value, answers.lab.end]).toEqual([3040.5, false, 5000])
   })
 
   it('opens a run without lines there', async () => {
@@ -169,6 +167,7 @@ it('Share has the moment, and whoever opens it sees the same', async () => {
   await settled()
   client.goTo(3000)
   await settled()
+  const { lab } = answers
   lab.step()
   const view = lab.view()
   client.goTo(lab.now)

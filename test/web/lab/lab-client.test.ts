@@ -1,10 +1,10 @@
 // The page's side of the worker: one request at a time, time that passes by frames, steps that are shown, and undo.
-// The worker is a `Lab` that answers when the test says so.
+// The worker answers when the test says so.
 
 import { beforeEach, describe, expect, it } from 'vitest'
-import { Lab, labSchedule } from '../../../jepsen-lite/lab/index.ts'
+import { labSchedule } from '../../../jepsen-lite/lab/index.ts'
 import type { LabView } from '../../../jepsen-lite/lab/view.ts'
-import { answerRequest } from '../../../web/src/lab/lab-answers.ts'
+import { LabAnswers } from '../../../web/src/lab/lab-answers.ts'
 import { cutOffLine, writeLine } from '../../../web/src/lab/line-texts.ts'
 import type { LabAnswer, LabRequest } from '../../../web/src/lab/worker-messages.ts'
 import { load } from '../page-modules.ts'
@@ -20,6 +20,7 @@ interface LabClient {
   readonly isPlaying: Value<boolean>
   readonly isMoving: Value<boolean>
   readonly speed: Value<number>
+  readonly realSpeed: Value<number | undefined>
   readonly refusal: Value<{ readonly of: string; readonly why: string } | undefined>
   readonly checked: Value<unknown>
   readonly laterLines: Value<readonly unknown[]>
@@ -49,7 +50,10 @@ class Sides {
   readonly client: LabClient
   /** Requests without an answer. */
   readonly requests: LabRequest[] = []
-  #lab = new Lab(labSchedule())
+  /** Real time of the worker. It passes by `tickMs` each time that it is read. */
+  #now = 0
+  tickMs = 0
+  #answers = new LabAnswers(() => (this.#now += this.tickMs))
   #receive: (event: { readonly data: LabAnswer }) => void = () => {}
 
   constructor(isCalm = false) {
@@ -65,9 +69,7 @@ class Sides {
   /** Answers the request that is in flight. */
   answer(): void {
     const request = this.requests.shift() ?? expect.fail('no request is in flight')
-    const { lab, answer } = answerRequest(this.#lab, request)
-    this.#lab = lab
-    this.#receive({ data: structuredClone(answer) })
+    this.#receive({ data: structuredClone(this.#answers.answer(request)) })
   }
 
   /** Answers until the page asks for nothing more. */
@@ -132,7 +134,7 @@ describe('time', () => {
     const begun = sides.now
     client.frame(1000)
     client.frame(1020)
-    expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 2 }])
+    expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 2, realMsMax: 24 }])
     client.frame(1040)
     client.frame(1060)
     expect(sides.requests).toHaveLength(1)
@@ -140,7 +142,30 @@ describe('time', () => {
     expect(sides.now).toBe(begun + 2)
     client.speed.value = 10
     client.frame(1070)
-    expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 2 + 500 }])
+    expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 2 + 500, realMsMax: 24 }])
+  })
+
+  it('says how fast it really passes where the worker is too slow', () => {
+    opened()
+    client.speed.value = 100
+    // Each slice of 50 ms takes a third of a frame's time.
+    sides.tickMs = 8
+    const begun = sides.now
+    for (let at = 1000; at <= 2000; at += 20) {
+      client.frame(at)
+      sides.settle()
+    }
+    const reached = sides.now - begun
+    expect(reached).toBeGreaterThan(5000)
+    expect(reached).toBeLessThan(10_000)
+    expect(client.realSpeed.value).toBeGreaterThan(5)
+    expect(client.realSpeed.value).toBeLessThan(10)
+    client.speed.value = 5
+    for (let at = 2000; at <= 4000; at += 20) {
+      client.frame(at)
+      sides.settle()
+    }
+    expect(client.realSpeed.value).toBeUndefined()
   })
 
   it('does not make up for a frame that was very late', () => {
@@ -148,7 +173,7 @@ describe('time', () => {
     const begun = sides.now
     client.frame(1000)
     client.frame(61_000)
-    expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 10 }])
+    expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 10, realMsMax: 24 }])
   })
 
   it('stands still when it is paused, and at the end of all runs', () => {

@@ -2,9 +2,8 @@
 // The worker answers when the test says so.
 
 import { beforeEach, describe, expect, it } from 'vitest'
-import { Lab, labSchedule } from '../../../jepsen-lite/lab/index.ts'
 import { type Lesson, parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
-import { answerRequest } from '../../../web/src/lab/lab-answers.ts'
+import { LabAnswers } from '../../../web/src/lab/lab-answers.ts'
 import { cutOffLine, deafLine } from '../../../web/src/lab/line-texts.ts'
 import type { LabAnswer, LabRequest } from '../../../web/src/lab/worker-messages.ts'
 import { load } from '../page-modules.ts'
@@ -82,10 +81,10 @@ let done: unknown[]
 let clock: number
 let receive: (event: { readonly data: LabAnswer }) => void
 let requests: LabRequest[]
-let lab: Lab
+let answers: LabAnswers
 
 function start(isCalm = false): void {
-  ;[requests, done, clock, lab] = [[], [], 0, new Lab(labSchedule())]
+  ;[requests, done, clock, answers] = [[], [], 0, new LabAnswers(() => 0)]
   const port = {
     postMessage: (request: LabRequest) => void requests.push(structuredClone(request)),
     addEventListener: (_: string, listener: typeof receive) => {
@@ -102,9 +101,7 @@ function start(isCalm = false): void {
 /** Answers until the page asks for nothing more. */
 function settle(): void {
   for (let request = requests.shift(); request !== undefined; request = requests.shift()) {
-    const answered = answerRequest(lab, request)
-    lab = answered.lab
-    receive({ data: structuredClone(answered.answer) })
+    receive({ data: structuredClone(answers.answer(request)) })
   }
 }
 

@@ -5,6 +5,7 @@ import {
   formatLink,
   formatRunFile,
   Lab,
+  labSchedule,
   parseLink,
   parseNewLine,
   parseRunFile,
@@ -12,7 +13,9 @@ import {
   withMoment,
 } from '../../../jepsen-lite/lab/index.ts'
 import { judgeQuestion, parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
+import type { LabView } from '../../../jepsen-lite/lab/view.ts'
 import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
+import { changeBetween } from './view-changes.ts'
 import type { LabAnswer, LabRequest } from './worker-messages.ts'
 
 /** Loads the core of a run that has a wrong rule, before the run is opened. */
@@ -26,44 +29,77 @@ export async function loadRuleFor(request: LabRequest): Promise<void> {
   }
 }
 
-interface Answered {
-  /** The lab for the next request: another one if a run was opened. */
-  readonly lab: Lab
-  readonly answer: LabAnswer
-}
+/** It has the run, and knows the view that the page has. */
+export class LabAnswers {
+  readonly #now: () => number
+  #lab = new Lab(labSchedule())
+  #view: LabView | undefined
 
-export function answerRequest(lab: Lab, request: LabRequest): Answered {
-  try {
-    return carryOut(lab, request)
-  } catch (error) {
-    return { lab, answer: { kind: 'refused', why: error instanceof Error ? error.message : String(error) } }
+  /** `now`: real milliseconds. */
+  constructor(now: () => number) {
+    this.#now = now
   }
-}
 
-function carryOut(before: Lab, request: LabRequest): Answered {
-  const lab = request.kind === 'open' ? new Lab(parseLink(request.link)) : before
-  if (request.kind === 'check') {
-    const { schedule, trace, violation, breaksAt } = finishedRun(lab)
-    return { lab, answer: { kind: 'checked', trace, violation, breaksAt, link: formatLink(schedule) } }
+  get lab(): Lab {
+    return this.#lab
   }
-  if (request.kind === 'read') {
-    const { schedule, at, detail } = parseRunFile(request.text)
-    refuseForeign(schedule)
-    return { lab, answer: { kind: 'read', link: withMoment(formatLink(schedule), at), detail } }
+
+  answer(request: LabRequest): LabAnswer {
+    try {
+      return this.#carryOut(request)
+    } catch (error) {
+      return { kind: 'refused', why: error instanceof Error ? error.message : String(error) }
+    }
   }
-  if (request.kind === 'save') {
-    const { schedule, now } = lab
-    return { lab, answer: { kind: 'saved', text: formatRunFile(schedule, now), seed: schedule.seed } }
+
+  #carryOut(request: LabRequest): LabAnswer {
+    const lab = this.#lab
+    switch (request.kind) {
+      case 'check': {
+        const { schedule, trace, violation, breaksAt } = finishedRun(lab)
+        return { kind: 'checked', trace, violation, breaksAt, link: formatLink(schedule) }
+      }
+      case 'read': {
+        const { schedule, at, detail } = parseRunFile(request.text)
+        refuseForeign(schedule)
+        return { kind: 'read', link: withMoment(formatLink(schedule), at), detail }
+      }
+      case 'save': {
+        const { schedule, now } = lab
+        return { kind: 'saved', text: formatRunFile(schedule, now), seed: schedule.seed }
+      }
+      case 'lesson':
+        return { kind: 'lesson', lesson: readLesson(request.text) }
+      case 'judge':
+        return { kind: 'judged', right: judgeQuestion(request.question).right }
+      case 'open':
+        this.#lab = new Lab(parseLink(request.link))
+        break
+      case 'run': {
+        const until = this.#now() + (request.realMsMax ?? Number.POSITIVE_INFINITY)
+        lab.runTo(request.ms, () => this.#now() >= until)
+        break
+      }
+      case 'step':
+        lab.step()
+        break
+      case 'skip':
+        lab.skip()
+        break
+      case 'add':
+        for (const line of request.lines.map(parseNewLine)) lab.add(line)
+        break
+    }
+    return this.#viewAnswer(request.parts)
   }
-  if (request.kind === 'lesson') return { lab, answer: { kind: 'lesson', lesson: readLesson(request.text) } }
-  if (request.kind === 'judge')
-    return { lab, answer: { kind: 'judged', right: judgeQuestion(request.question).right } }
-  if (request.kind === 'run') lab.runTo(request.ms)
-  else if (request.kind === 'step') lab.step()
-  else if (request.kind === 'skip') lab.skip()
-  else if (request.kind === 'add') for (const line of request.lines.map(parseNewLine)) lab.add(line)
-  const view = lab.view(request.parts)
-  return { lab, answer: { kind: 'view', view, end: lab.end, link: formatLink(lab.schedule) } }
+
+  #viewAnswer(parts: LabRequest['parts']): LabAnswer {
+    const { end, schedule } = this.#lab
+    const view = this.#lab.view(parts)
+    const change = changeBetween(this.#view, view)
+    this.#view = view
+    return { kind: 'view', change, end, link: formatLink(schedule) }
+  }
 }
 
 function readLesson(text: string): Extract<LabAnswer, { readonly kind: 'lesson' }>['lesson'] {

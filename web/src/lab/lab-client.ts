@@ -7,7 +7,7 @@ import type { Lesson, PredictStep } from '../../../jepsen-lite/lab/lessons/lesso
 import { linkMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import type { LabView } from '../../../jepsen-lite/lab/view.ts'
 import { linkLines, withoutLastLine } from './link-lines.ts'
-import { sharedParts } from './shared-parts.ts'
+import { withChange } from './view-changes.ts'
 import type { LabAnswer, LabRequest } from './worker-messages.ts'
 
 /** The worker. */
@@ -16,7 +16,7 @@ export interface LabPort {
   addEventListener(type: 'message', receive: (event: { readonly data: LabAnswer }) => void): void
 }
 
-type ViewAnswer = Extract<LabAnswer, { readonly kind: 'view' }>
+type ViewAnswer = Extract<LabAnswer, { readonly kind: 'view' }> & { readonly view: LabView }
 export type CheckedAnswer = Extract<LabAnswer, { readonly kind: 'checked' }>
 
 interface Asked {
@@ -44,6 +44,11 @@ export const SPEED_MAX = 100
 const SPEED_FIRST = 0.1
 /** A frame that was late, or an answer that took long, lets no more time pass than this. */
 const FRAME_MS_MAX = 100
+/** Time that the worker may take for a frame, so that the picture of a fast run moves. */
+const FRAME_REAL_MS = 24
+/** The real speed is measured over so long. It is shown if it is lower than this part of the wanted one. */
+const MEASURE_MS = 500
+const REACHED_PART = 0.8
 /** Time in which a step is shown. */
 const STEP_SHOWN_MS = 240
 /** Virtual time before the first timeout of an election, and before the first line of a run that was opened. */
@@ -66,6 +71,8 @@ export class LabClient {
   readonly link = signal('')
   readonly isPlaying = signal(false)
   readonly speed = signal(SPEED_FIRST)
+  /** The speed that is reached, where it is lower; undefined: the run is as fast as it should be. */
+  readonly realSpeed = signal<number | undefined>(undefined)
   readonly refusal = signal<Refusal | undefined>(undefined)
   readonly checked = signal<CheckedAnswer | 'in progress' | undefined>(undefined)
   /** The violation for which the file of this run was kept. */
@@ -91,7 +98,11 @@ export class LabClient {
   /** The run plays no further than this moment. */
   playsUntil = Number.POSITIVE_INFINITY
   #inFlight: Asked | undefined
+  /** The view of the newest answer. */
+  #received: LabView | undefined
   #frameAt: number | undefined
+  /** The beginning of the measurement of the real speed. */
+  #measured: { readonly at: number; readonly now: number; readonly speed: number } | undefined
 
   /** `isCalm`: the user wants no motion that only shows a change. */
   constructor(port: LabPort, isCalm: () => boolean = () => false) {
@@ -129,7 +140,10 @@ export class LabClient {
     this.#inFlight = undefined
     if (answer.kind === 'refused') this.#refused(asked?.request, answer.why)
     else if (answer.kind === 'checked') this.checked.value = answer
-    else if (answer.kind === 'view') this.#reached(asked, answer)
+    else if (answer.kind === 'view') {
+      this.#received = withChange(this.#received, answer.change) as LabView
+      this.#reached(asked, { ...answer, view: this.#received })
+    }
     if (answer.kind !== 'refused') asked?.then?.(answer)
     this.#sendNext()
   }
@@ -158,7 +172,7 @@ export class LabClient {
 
   #show({ view, end, link }: ViewAnswer): void {
     batch(() => {
-      this.view.value = sharedParts(this.view.peek(), view)
+      this.view.value = view
       this.instant.value = view.now
       this.end.value = end
       this.link.value = link
@@ -211,6 +225,7 @@ export class LabClient {
 
   play(): void {
     this.#frameAt = undefined
+    this.#measured = undefined
     this.isPlaying.value = true
   }
 
@@ -233,8 +248,22 @@ export class LabClient {
     this.#frameAt = at
     const now = this.view.peek()?.now
     if (now !== undefined && passed > 0) {
+      this.#measure(at, now)
       const ms = Math.min(now + passed * this.speed.peek(), Math.max(now, this.playsUntil))
-      this.#ask({ kind: 'run', ms }, undefined, true)
+      this.#ask({ kind: 'run', ms, realMsMax: FRAME_REAL_MS }, undefined, true)
+    }
+  }
+
+  #measure(at: number, now: number): void {
+    const speed = this.speed.peek()
+    const begun = this.#measured
+    if (begun === undefined || begun.speed !== speed || now < begun.now) {
+      this.#measured = { at, now, speed }
+      this.realSpeed.value = undefined
+    } else if (at - begun.at >= MEASURE_MS) {
+      const reached = (now - begun.now) / (at - begun.at)
+      this.realSpeed.value = reached < REACHED_PART * speed ? reached : undefined
+      this.#measured = { at, now, speed }
     }
   }
 

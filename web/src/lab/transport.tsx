@@ -89,9 +89,13 @@ function Scrub() {
   )
 }
 
+const times = (speed: number): string =>
+  `${speed >= 1 ? speed.toFixed(speed < 10 ? 1 : 0) : speed.toPrecision(1)} ×`
+
 function Speed() {
   const speed = client.speed.value
-  const text = `${speed >= 1 ? speed.toFixed(speed < 10 ? 1 : 0) : speed.toPrecision(1)} ×`
+  const real = client.realSpeed.value
+  const text = times(speed)
   return (
     <label class="speed">
       <span>Speed</span>
@@ -107,6 +111,11 @@ function Speed() {
         }}
       />
       <output>{text}</output>
+      {client.isPlaying.value && real !== undefined && (
+        <span class="dim" title="This machine runs the cluster no faster.">
+          really {times(real)}
+        </span>
+      )}
     </label>
   )
 }

@@ -2,7 +2,7 @@
 
 import type { ViewPart } from '../../../jepsen-lite/lab/fold-views.ts'
 import type { Lesson, PredictStep } from '../../../jepsen-lite/lab/lessons/lesson.ts'
-import type { LabView } from '../../../jepsen-lite/lab/view.ts'
+import type { ViewChange } from './view-changes.ts'
 
 export type LabRequest = RequestKind & {
   /** Parts that the view of the answer has in addition. */
@@ -13,7 +13,12 @@ type RequestKind =
   /** Begins the run of this schedule, at its beginning. */
   | { readonly kind: 'open'; readonly link: string }
   /** Runs to this moment, or goes back to it. */
-  | { readonly kind: 'run'; readonly ms: number }
+  | {
+      readonly kind: 'run'
+      readonly ms: number
+      /** It stops before that moment when it has run for so long, in real milliseconds. */
+      readonly realMsMax?: number
+    }
   /** Runs until something happens that can be seen. */
   | { readonly kind: 'step' }
   /** Runs to the next note that is not minor, or a while if there is none. */
@@ -34,7 +39,8 @@ type RequestKind =
 export type LabAnswer =
   | {
       readonly kind: 'view'
-      readonly view: LabView
+      /** The difference between the view of the answer before, and that of this one. */
+      readonly change: ViewChange
       /** The latest moment to which this schedule has run, in virtual milliseconds. */
       readonly end: number
       /** The schedule, as in the fragment of the URL. */

@@ -1,14 +1,13 @@
 // The worker of the lab. It runs the cluster, so that the page never waits for it.
 
 import './node/buffer.ts'
-import { Lab, labSchedule } from '../../../jepsen-lite/lab/index.ts'
-import { answerRequest, loadRuleFor } from './lab-answers.ts'
+import { LabAnswers, loadRuleFor } from './lab-answers.ts'
 import type { LabAnswer, LabRequest } from './worker-messages.ts'
 
 /** How long it prepares jumps before it looks for the next request. */
 const SLICE_MS = 8
 
-let lab = new Lab(labSchedule())
+const answering = new LabAnswers(() => performance.now())
 let isPreparing = false
 
 /** The side of the page. */
@@ -27,9 +26,7 @@ page.addEventListener('message', ({ data }) => {
 
 async function answer(request: LabRequest): Promise<void> {
   await loadRuleFor(request)
-  const answered = answerRequest(lab, request)
-  lab = answered.lab
-  page.postMessage(answered.answer)
+  page.postMessage(answering.answer(request))
   prepareSoon()
 }
 
@@ -40,6 +37,6 @@ function prepareSoon(): void {
   setTimeout(() => {
     isPreparing = false
     const until = performance.now() + SLICE_MS
-    if (lab.prepare(() => performance.now() > until)) prepareSoon()
+    if (answering.lab.prepare(() => performance.now() > until)) prepareSoon()
   })
 }
