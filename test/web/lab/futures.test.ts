@@ -1,7 +1,9 @@
 // Futures that a run has left, and their form in the store of the browser.
 
+import { signal } from '@preact/signals'
 import { expect, it } from 'vitest'
 import { type Future, formatFutures, futuresAfter, parseFutures } from '../../../web/src/lab/futures.ts'
+import { KeptFutures } from '../../../web/src/lab/kept-futures.ts'
 
 const WRITE = '100:put,client=0,node=leader,key=0,x=41'
 const CUT = '200:isolate,target=leader,ms=3000'
@@ -39,4 +41,33 @@ it('the store of the browser gives them back, and no other text does', () => {
   expect(parseFutures(formatFutures(both), run(WRITE))).toEqual(both)
   expect(parseFutures(formatFutures(both), 'seed=8')).toEqual([])
   for (const text of [null, '', '{', '7', '[7]']) expect(parseFutures(text, run())).toEqual([])
+})
+
+it('another run and the step of a lesson begin anew, also with the same seed; a page that is loaded again does not', () => {
+  const [link, runs, isArriving] = [signal(''), signal(0), signal(false)]
+  const present = { link, runs, isArriving: () => isArriving.value }
+  const stored = new Map<string, string>()
+  const store = {
+    getItem: (key: string) => stored.get(key) ?? null,
+    setItem: (key: string, text: string) => void stored.set(key, text),
+  }
+  const kept = new KeptFutures(present)
+  kept.follow(store)
+  const leave = (): void => {
+    link.value = run(WRITE, CUT)
+    link.value = run(WRITE)
+  }
+  leave()
+  const again = new KeptFutures(present)
+  again.follow(store)
+  expect([kept.all.value.length, again.all.value]).toEqual([1, kept.all.value])
+  runs.value++
+  link.value = run()
+  expect(kept.all.value).toEqual([])
+  leave()
+  expect(kept.all.value).toHaveLength(1)
+  isArriving.value = true
+  link.value = run(PAUSE)
+  isArriving.value = false
+  expect(kept.all.value).toEqual([])
 })

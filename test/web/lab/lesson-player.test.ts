@@ -28,6 +28,7 @@ interface LessonPlayer {
   readonly predicted: Value<number | undefined>
   readonly right: Value<readonly number[] | undefined>
   readonly isAway: Value<boolean>
+  readonly lessonRun: Value<string | undefined>
   readonly isEnd: Value<boolean>
   readonly canContinue: Value<boolean>
   readonly address: Value<string | undefined>
@@ -198,8 +199,11 @@ describe('a task', () => {
     expect([player.reached.value, player.canContinue.value]).toEqual([[true, false], false])
   })
 
-  it('lets time pass after an action, and is done when its goal holds', () => {
+  it('is done when its goal holds, and an action does not start the time', () => {
     client.act(deafLine('n1', 'out', 3000))
+    settle()
+    expect([now(), player.phase.value, client.isPlaying.value]).toEqual([1901, 'asked', false])
+    client.play()
     playOn()
     expect(player.phase.value).toBe('done')
     expect(now()).toBeGreaterThan(3408)
@@ -211,6 +215,15 @@ describe('a task', () => {
     player.solve()
     playOn()
     expect([player.phase.value, player.reached.value]).toEqual(['done', [true, true]])
+  })
+
+  it('has lines of its own, until the user leaves it', () => {
+    expect(player.lessonRun.value).toBe('seed=1')
+    player.solve()
+    settle()
+    expect(player.lessonRun.value).toBe(client.link.value)
+    player.free()
+    expect(player.lessonRun.value).toBeUndefined()
   })
 })
 

@@ -107,6 +107,8 @@ describe('the lines of a person', () => {
       line: { at: 4747, kind: 'get', text: '4747:get,client=1' },
     })
     expect(withoutLastLine('seed=7')).toBeUndefined()
+    expect(withoutLastLine(link, 'seed=7;3001:put,client=0')?.line.at).toBe(4747)
+    expect(withoutLastLine(link, link)).toBeUndefined()
   })
 })
 

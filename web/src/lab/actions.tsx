@@ -1,11 +1,11 @@
 // Actions of a person: two at once, and more for the node or message that is picked on the stage.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useState } from 'preact/hooks'
 import type { MessageView } from '../../../jepsen-lite/lab/view.ts'
 import { Button } from '../design/button.tsx'
 import { Select } from '../design/field.tsx'
 import './actions.css'
-import { Futures, followFutures } from './futures-list.tsx'
+import { Futures } from './futures-list.tsx'
 import {
   client,
   cutOffLeader,
@@ -18,8 +18,9 @@ import {
   write,
   writer,
 } from './lab-state.ts'
+import { player } from './lesson/lesson-state.ts'
 import { messageLine } from './line-texts.ts'
-import { lineWords } from './link-lines.ts'
+import { lineWords, withoutLastLine } from './link-lines.ts'
 import { LinkPanel } from './link-panel.tsx'
 import { fateText, messageText } from './message-kinds.ts'
 import { NodePanel } from './node-panel.tsx'
@@ -27,7 +28,6 @@ import { Panel } from './panel.tsx'
 import { PartitionPanel } from './partition-panel.tsx'
 
 export function Actions() {
-  useEffect(followFutures, [])
   const hasLeader = leader.value !== undefined
   const isBusy = writer.value === undefined
   return (
@@ -72,7 +72,7 @@ export function Actions() {
 }
 
 function Undo() {
-  const last = client.lines.value.at(-1)
+  const last = withoutLastLine(client.link.value, player.lessonRun.value)?.line
   return (
     last !== undefined && (
       <Button

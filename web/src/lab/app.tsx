@@ -16,6 +16,7 @@ import './app.css'
 import { Caption, Happened, Legend } from './caption.tsx'
 import { CheckDialog } from './check-dialog.tsx'
 import { CodeDialog } from './code-dialog.tsx'
+import { followFutures } from './futures-list.tsx'
 import { onKey, SHORTCUTS } from './keys.ts'
 import { client, operations, picked, watches } from './lab-state.ts'
 import { Lanes } from './lanes.tsx'
@@ -44,6 +45,7 @@ export function App() {
       }),
     [],
   )
+  useEffect(followFutures, [])
   useEffect(followFrames, [])
   useEffect(() => onKey({ backMs: BACK_MS, showKeys: () => (isKeysOpen.value = true) }), [])
   const refusal = client.refusal.value

@@ -1,34 +1,22 @@
 // The futures that the run has left, each with a button that opens it where it differs.
 
-import { effect, signal } from '@preact/signals'
 import { Button } from '../design/button.tsx'
 import './futures.css'
-import { type Future, formatFutures, futuresAfter, parseFutures } from './futures.ts'
+import { KeptFutures } from './kept-futures.ts'
 import { client } from './lab-state.ts'
+import { hasLesson, player } from './lesson/lesson-state.ts'
 import { lineWords } from './link-lines.ts'
 
-const futures = signal<readonly Future[]>([])
+const futures = new KeptFutures({
+  link: client.link,
+  runs: client.runs,
+  isArriving: () => hasLesson.value && player.phase.value === 'arriving',
+})
 
-/** Place in the store of the browser's tab. */
-const STORED = 'quorate lab futures'
-
-/** Keeps what each change of the run leaves, until the returned function is called. */
-export function followFutures(): () => void {
-  let before: string | undefined
-  return effect(() => {
-    const after = client.link.value
-    if (after === '') return
-    futures.value =
-      before === undefined
-        ? parseFutures(sessionStorage.getItem(STORED), after)
-        : futuresAfter(futures.peek(), before, after)
-    before = after
-    sessionStorage.setItem(STORED, formatFutures(futures.peek()))
-  })
-}
+export const followFutures = (): (() => void) => futures.follow(sessionStorage)
 
 export function Futures() {
-  const { value } = futures
+  const { value } = futures.all
   if (value.length === 0) return null
   return (
     <details class="futures">

@@ -75,6 +75,8 @@ export class LabClient {
   readonly realSpeed = signal<number | undefined>(undefined)
   readonly refusal = signal<Refusal | undefined>(undefined)
   readonly checked = signal<CheckedAnswer | 'in progress' | undefined>(undefined)
+  /** How many runs were opened. One that is opened with `openAt` belongs to the run before. */
+  readonly runs = signal(0)
   /** The violation for which the file of this run was kept. */
   readonly kept = signal<string | undefined>(undefined)
   /** Parts that views have in addition. */
@@ -187,6 +189,7 @@ export class LabClient {
    */
   open(link: string): void {
     batch(() => {
+      this.runs.value++
       this.refusal.value = undefined
       this.checked.value = undefined
       this.kept.value = undefined

@@ -19,12 +19,13 @@ export function linkLines(link: string): LinkLine[] {
     .toSorted((a, b) => a.at - b.at)
 }
 
-/** The link without its last line, and that line. */
+/** The link without its last line, and that line; undefined: it has none, or the last one is a line of `lessonRun`. */
 export function withoutLastLine(
   link: string,
+  lessonRun = '',
 ): { readonly link: string; readonly line: LinkLine } | undefined {
   const line = linkLines(link).at(-1)
-  if (line === undefined) return undefined
+  if (line === undefined || lessonRun.split(';').includes(line.text)) return undefined
   const parts = link.split(';')
   parts.splice(parts.lastIndexOf(line.text), 1)
   return { link: parts.join(';'), line }

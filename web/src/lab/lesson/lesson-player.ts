@@ -70,6 +70,12 @@ export class LessonPlayer {
     const name = this.open.value?.name
     return name === undefined || this.isAway.value ? undefined : `lesson=${name},step=${this.at.value + 1}`
   })
+  /** The run whose lines are the lesson's; undefined: all lines are the user's. */
+  readonly lessonRun = computed(() => {
+    const step = this.step.value
+    if (step === undefined || this.isFree.value) return undefined
+    return step.kind === 'break' && this.isSolved.value ? step.solution : step.run
+  })
   /** Facts of the goal that hold at this instant. */
   readonly reached = computed<readonly boolean[]>(() => {
     const [step, view] = [this.step.value, this.#client.view.value]
@@ -84,7 +90,6 @@ export class LessonPlayer {
   readonly #predictions = new Map<number, number>()
   /** Where the run shall be when the step begins. */
   #arrival = 0
-  #seenLink = ''
 
   constructor(client: LabClient, { isCalm = () => false, onDone = () => {} }: LessonPlayerOptions = {}) {
     this.#client = client
@@ -210,24 +215,16 @@ export class LessonPlayer {
   #follow(view: LabView, link: string): void {
     const [step, phase] = [this.step.peek(), this.phase.peek()]
     if (step === undefined || phase === 'done') return
-    // An action in a task lets time pass.
-    const isActed = this.#seenLink !== link
-    this.#seenLink = link
     const isOver = view.violation !== undefined
     if (phase === 'arriving') {
       const isThere = Math.abs(view.now - this.#arrival) <= NEAR_MS || (isOver && view.now < this.#arrival)
-      if (link === this.#runOf(step) && isThere) this.#arrive(step)
+      if (link === this.lessonRun.peek() && isThere) this.#arrive(step)
     } else if (step.kind === 'break') {
       if (isReached(step, view)) this.#end(step)
-      else if (isActed && phase === 'asked' && !this.#isCalm()) this.#client.play()
     } else if (phase === 'running') {
       if (link !== step.run) this.#client.playsUntil = Number.POSITIVE_INFINITY
       else if (view.now >= step.until - NEAR_MS || isOver) this.#end(step)
     }
-  }
-
-  #runOf(step: LessonStep): string {
-    return step.kind === 'break' && this.isSolved.peek() ? step.solution : step.run
   }
 
   #end(step: LessonStep): void {
