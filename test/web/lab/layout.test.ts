@@ -3,7 +3,13 @@
 import { describe, expect, it } from 'vitest'
 import type { MachineView, MessageView, OperationView } from '../../../jepsen-lite/lab/view.ts'
 import { laneAxis, placeOn } from '../../../web/src/lab/lane-axis.ts'
-import { entryAt, entryState, followersAt, isReplaced, shownIndexes } from '../../../web/src/lab/log-cells.ts'
+import {
+  differsFrom,
+  entryAt,
+  entryState,
+  followersAt,
+  shownIndexes,
+} from '../../../web/src/lab/log-cells.ts'
 import { laneBars, outcomeText } from '../../../web/src/lab/operation-lanes.ts'
 import {
   arcPath,
@@ -15,6 +21,9 @@ import {
   timeLeft,
   travelled,
 } from '../../../web/src/lab/ring-layout.ts'
+import { load } from '../page-modules.ts'
+
+const { stateText } = await load<{ stateText(node: MachineView): string }>('lab/node-states.ts')
 
 const node: MachineView = {
   ...{ name: 'n1', state: 'running', role: 'follower', term: 2, vote: undefined, leader: undefined },
@@ -69,6 +78,11 @@ describe('the ring', () => {
     expect(there.from.x).toBeGreaterThan(40)
     expect(pointOn(there, 0.5)).toEqual({ x: 100, y: there.from.y })
   })
+})
+
+it('a node that asks whether it would be elected does not ask for votes', () => {
+  expect(stateText({ ...node, role: 'pre-candidate' })).toBe('asks first')
+  expect(stateText({ ...node, role: 'candidate' })).toBe('candidate')
 })
 
 describe('a message', () => {
@@ -127,7 +141,7 @@ describe('the grid of logs', () => {
     expect(entryAt({ log: [] }, 1)).toBeUndefined()
   })
 
-  it('knows the entries that the leader will replace', () => {
+  it('knows the entries that differ from the log of the leader', () => {
     const log = [1, 3].map((term, at) => ({ index: at + 1, term, label: '' }))
     const leader = { log, term: 3, lastIndex: 2 }
     expect(
@@ -137,9 +151,9 @@ describe('the grid of logs', () => {
         [3, 2],
         [2, 3],
         [4, 3],
-      ].map(([index = 0, term = 0]) => isReplaced({ index, term }, leader)),
+      ].map(([index = 0, term = 0]) => differsFrom({ index, term }, leader)),
     ).toEqual([false, true, true, false, false])
-    expect(isReplaced({ index: 9, term: 1 }, undefined)).toBe(false)
+    expect(differsFrom({ index: 9, term: 1 }, undefined)).toBe(false)
   })
 
   it('has the followers at what the leader knows of them', () => {

@@ -95,6 +95,10 @@ export function Legend() {
         />
       </ul>
       <p>The arc around a node is the time that is left until it stands for election.</p>
+      <p>
+        “asks first”: before it stands, a node asks whether it would be elected. Nobody votes yet, and its
+        term stays as it is (pre-vote, thesis §9.6).
+      </p>
     </div>
   )
 }

@@ -36,8 +36,11 @@ export function shownIndexes(nodes: readonly MachineView[]): number[] {
 export const entryAt = ({ log }: Pick<MachineView, 'log'>, index: number): EntryView | undefined =>
   log[index - (log[0]?.index ?? 0)]
 
-/** Whether the leader will replace this entry: it has another one there, or none, and it leads a newer term. */
-export function isReplaced(
+/**
+ * Whether the log of the leader of the newest term has another entry at this index, or none. Such an entry is not yet
+ * lost: a later leader may have it, and then it is the other one that differs.
+ */
+export function differsFrom(
   { index, term }: Pick<EntryView, 'index' | 'term'>,
   leader: Pick<MachineView, 'log' | 'term' | 'lastIndex'> | undefined,
 ): boolean {

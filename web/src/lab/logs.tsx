@@ -5,13 +5,13 @@ import type { MachineView } from '../../../jepsen-lite/lab/view.ts'
 import { Mark } from '../design/mark.tsx'
 import { leader, nodes } from './lab-state.ts'
 import {
+  differsFrom,
   ENTRY_STATES,
   ENTRY_TEXTS,
   type EntryState,
   entryAt,
   entryState,
   followersAt,
-  isReplaced,
   shownIndexes,
   termTint,
 } from './log-cells.ts'
@@ -63,10 +63,10 @@ export function Logs() {
           </span>
         ))}
         <span>
-          <span class="entry entry-sample entry-durable entry-replaced" aria-hidden="true">
-            <span class="entry-label">k</span>
+          <span class="entry entry-sample entry-words entry-durable entry-differs" aria-hidden="true">
+            <span class="entry-label">k0=a</span>
           </span>{' '}
-          {REPLACED}
+          {DIFFERS}
         </span>
       </p>
     </>
@@ -121,10 +121,10 @@ function Entry({ node, leading, index }: EntryProps) {
   const entry = entryAt(node, index)
   if (entry === undefined) return null
   const state = entryState(node, index)
-  const text = isReplaced(entry, leading) ? `${ENTRY_TEXTS[state]}, ${REPLACED}` : ENTRY_TEXTS[state]
+  const text = differsFrom(entry, leading) ? `${ENTRY_TEXTS[state]}, ${DIFFERS}` : ENTRY_TEXTS[state]
   return (
     <span
-      class={`entry entry-${state} term-${termTint(entry.term)}${isReplaced(entry, leading) ? ' entry-replaced' : ''}`}
+      class={`entry entry-${state} term-${termTint(entry.term)}${differsFrom(entry, leading) ? ' entry-differs' : ''}`}
       title={`${entry.label}, term ${entry.term}, ${text}`}
     >
       <span class="entry-term">
@@ -138,7 +138,7 @@ function Entry({ node, leading, index }: EntryProps) {
   )
 }
 
-const REPLACED = 'will be replaced by the leader'
+const DIFFERS = 'differs from the log of the leader of the newest term'
 
 const SIGNS: Readonly<Record<EntryState, string>> = {
   received: 'M3 8h.1M8 8h.1M13 8h.1',

@@ -24,7 +24,7 @@ export function stateText(node: MachineView, isStale = false): string {
   if (state === 'opening') return 'opens its disk'
   if (state === 'down') return member === 'none' ? 'removed' : 'down'
   if (state === 'paused') return `paused ${role}`
-  if (role === 'pre-candidate') return 'asks for votes'
+  if (role === 'pre-candidate') return 'asks first'
   if (member === 'none') return 'joins'
   if (isStale) return 'stale leader'
   return role === 'follower' && member === 'learner' ? 'learner' : role
