@@ -5,6 +5,7 @@ import type { MessageView } from '../../../jepsen-lite/lab/view.ts'
 import { Button } from '../design/button.tsx'
 import { Select } from '../design/field.tsx'
 import './actions.css'
+import { whyNotNow } from './first-words.ts'
 import { Futures } from './futures-list.tsx'
 import {
   client,
@@ -30,6 +31,7 @@ import { PartitionPanel } from './partition-panel.tsx'
 export function Actions() {
   const hasLeader = leader.value !== undefined
   const isBusy = writer.value === undefined
+  const why = whyNotNow(hasLeader, !isBusy)
   return (
     <div class="actions">
       <div class="actions-first">
@@ -37,20 +39,14 @@ export function Actions() {
           kind="primary"
           disabled={!hasLeader || isBusy}
           onClick={write}
-          title={
-            hasLeader
-              ? isBusy
-                ? 'All three clients wait for an answer'
-                : 'A client writes at the leader (w)'
-              : 'There is no leader yet'
-          }
+          title="A client writes at the leader (w)"
         >
           Write
         </Button>
         <Button
           disabled={!hasLeader}
           onClick={cutOffLeader}
-          title={hasLeader ? 'No message reaches it or leaves it, for 5 s (c)' : 'There is no leader yet'}
+          title="No message reaches it or leaves it, for 5 s (c)"
         >
           Cut off the leader
         </Button>
@@ -65,6 +61,7 @@ export function Actions() {
         </Button>
         <Undo />
       </div>
+      {why !== undefined && <p class="actions-why">{why}</p>}
       <PickedPanel />
       <Futures />
     </div>

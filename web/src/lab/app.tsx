@@ -16,9 +16,10 @@ import './app.css'
 import { Caption, Happened, Legend } from './caption.tsx'
 import { CheckDialog } from './check-dialog.tsx'
 import { CodeDialog } from './code-dialog.tsx'
+import { introduction } from './first-words.ts'
 import { followFutures } from './futures-list.tsx'
 import { onKey, SHORTCUTS } from './keys.ts'
-import { client, operations, picked, watches } from './lab-state.ts'
+import { client, nodes, operations, picked, watches } from './lab-state.ts'
 import { Lanes } from './lanes.tsx'
 import { LessonPanel } from './lesson/lesson-panel.tsx'
 import { hasLesson, openLessonAddress, openList, player, shownViews } from './lesson/lesson-state.ts'
@@ -76,6 +77,7 @@ export function App() {
         </div>
       </header>
       <main class={hasLesson.value ? 'lab-main lab-with-lesson' : 'lab-main'}>
+        <Introduction />
         {refusal !== undefined && <Refused of={refusal.of} why={refusal.why} />}
         <WrongRule />
         {violation !== undefined ? (
@@ -87,7 +89,7 @@ export function App() {
           <Kept />
         )}
         <div class="lab-top">
-          {refusal?.of !== 'link' && <Caption />}
+          {refusal?.of !== 'link' && <Caption isFree={hasActions()} />}
           <Stage />
           <div class="lab-side">
             <LessonPanel />
@@ -117,6 +119,17 @@ export function App() {
       <CodeDialog />
       <LessonsDialog />
     </div>
+  )
+}
+
+/** A sentence for newcomers, until somebody acts. */
+function Introduction() {
+  if (hasLesson.value || client.lines.value.length > 0 || client.refusal.value?.of === 'link') return null
+  return (
+    <p class="lab-introduction">
+      {introduction(nodes.value.length)} Start with <a href="#lesson=election">a lesson</a>, or break
+      something.
+    </p>
   )
 }
 

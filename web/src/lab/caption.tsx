@@ -5,18 +5,34 @@ import { Mark } from '../design/mark.tsx'
 import { healWord } from './active-faults.ts'
 import './caption.css'
 import { CodeButton } from './code-dialog.tsx'
-import { caption, client, faults, heal, nodes, notes } from './lab-state.ts'
+import { isTimerNext } from './first-words.ts'
+import { caption, client, cuts, faults, heal, nodes, notes } from './lab-state.ts'
 
 const SHOWN = 8
 
-export function Caption() {
+interface CaptionProps {
+  /** The user decides how time passes. */
+  readonly isFree: boolean
+}
+
+export function Caption({ isFree }: CaptionProps) {
   const now = client.view.value?.now
   return (
     <div class="caption">
       <p class="caption-text" aria-live="polite">
-        {caption.value?.text ?? beginning(nodes.value.length, now)}{' '}
+        {caption.value?.text ?? beginning(now)}{' '}
         {caption.value !== undefined && <CodeButton note={caption.value} />}
       </p>
+      {isTimerNext(nodes.value, cuts.value) && (
+        <p class="caption-next">
+          The followers wait for their election timers.{' '}
+          {isFree && (
+            <Button onClick={() => client.skip()} title="To the next decision (d)">
+              Next decision
+            </Button>
+          )}
+        </p>
+      )}
       <ul class="caption-faults">
         {faults.value.map((fault) => {
           const { text } = fault
@@ -35,21 +51,10 @@ export function Caption() {
   )
 }
 
-const COUNTS = [
-  'No node',
-  'One node',
-  'Two nodes',
-  'Three nodes',
-  'Four nodes',
-  'Five nodes',
-  'Six nodes',
-  'Seven nodes',
-]
-
-const beginning = (count: number, now: number | undefined): string =>
+const beginning = (now: number | undefined): string =>
   now === undefined
     ? 'The cluster starts …'
-    : `${COUNTS[count] ?? `${count} nodes`}, and no leader yet. The arc around each is its election timer.`
+    : 'There is no leader yet. The arc around each node is its election timer.'
 
 export function Happened() {
   const shown = notes.value.toReversed().slice(0, SHOWN)
