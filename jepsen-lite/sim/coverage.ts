@@ -100,7 +100,10 @@ export class StateCoverage {
   }
 
   times(event: string, state: string): number {
-    return this.#cells[(EVENT_NUMBERS.get(event) ?? 0) * STATES.length + (NUMBERS.get(state) ?? 0)] ?? 0
+    const number = EVENT_NUMBERS.get(event)
+    // A fault that a person chooses is not counted.
+    if (number === undefined) return 0
+    return this.#cells[number * STATES.length + (NUMBERS.get(state) ?? 0)] ?? 0
   }
 
   /** Pairs of faults that struck at one trigger, each pair once. */

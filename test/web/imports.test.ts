@@ -11,9 +11,9 @@ const root = join(import.meta.dirname, '../..')
 const WORKER = /^web\/src\/lab\/(worker\.ts|lab-answers\.ts|node\/)/
 const SOURCES = globSync('web/src/**/*.{ts,tsx}', { cwd: root }).filter((path) => !WORKER.test(path))
 
-const PACKAGES = /^(preact(\/hooks)?|@preact\/signals|diff|uplot(\/.*\.css)?)$/
+const PACKAGES = /^(preact(\/hooks)?|@preact\/signals|diff|uplot(\/.*\.css)?|virtual:decision-code)$/
 const SHARED =
-  /^src\/(operations|bytes)\/|^jepsen-lite\/(lab\/(view|fold-views|link-moment|lessons\/(facts|lesson|vocabulary))|sim\/wrong-rules)\.ts$/
+  /^src\/(operations|bytes)\/|^jepsen-lite\/(lab\/(captions|view|fold-views|link-moment|lessons\/(facts|lesson|vocabulary))|sim\/wrong-rules)\.ts$/
 
 function offences(file: string): string[] {
   const code = readFileSync(join(root, file), 'utf8')

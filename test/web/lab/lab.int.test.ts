@@ -74,7 +74,11 @@ describeConsole(needsChromium('the lab'), () => {
     const run = join(import.meta.dirname, '../../../docs/learn/lessons/runs/read-without-round.txt')
     const page = await openPage(`${url}#${readFileSync(run, 'utf8').trim()}`)
     await page.getByRole('alert').getByText('a leader answers a read before a majority').waitFor()
-    await page.getByRole('slider', { name: 'Moment' }).fill('3700')
+    // The page runs it to its end, and goes back to its beginning.
+    const moment = page.getByRole('slider', { name: 'Moment' })
+    await expect.poll(() => moment.getAttribute('max')).toBe('3600')
+    await page.getByText('1.48 s').waitFor()
+    await moment.fill('3600')
     await page.getByText('A rule is broken, and the run ends here: READ-1').waitFor()
     await page.getByRole('button', { name: 'Check' }).click()
     await page.getByText('A rule is broken: READ-1').waitFor()
