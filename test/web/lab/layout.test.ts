@@ -3,6 +3,7 @@
 import { describe, expect, it } from 'vitest'
 import type { MachineView, MessageView, OperationView } from '../../../jepsen-lite/lab/view.ts'
 import { laneAxis, placeOn } from '../../../web/src/lab/lane-axis.ts'
+import { viewOrder } from '../../../web/src/lab/lesson/view-order.ts'
 import {
   differsFrom,
   entryAt,
@@ -11,6 +12,7 @@ import {
   shownIndexes,
 } from '../../../web/src/lab/log-cells.ts'
 import { laneBars, outcomeText } from '../../../web/src/lab/operation-lanes.ts'
+import { scrollDistance } from '../../../web/src/lab/panel-scroll.ts'
 import {
   arcPath,
   laneBetween,
@@ -237,4 +239,18 @@ describe('the lanes of clients', () => {
       ['unknown whether it was applied', 'not answered'],
     ])
   })
+})
+
+it('the views of a step come first, in its order', () => {
+  expect(viewOrder(['clients', 'store'])).toEqual(['clients', 'store', 'logs', 'diagram'])
+  expect(viewOrder([])).toEqual(['logs', 'clients', 'store', 'diagram'])
+})
+
+it('the page scrolls to a panel below the fold, and no further than to what was picked', () => {
+  const view = { top: 100, bottom: 700 }
+  expect(scrollDistance({ top: 300, bottom: 900 }, view, 200)).toBe(0)
+  expect(scrollDistance({ top: 690, bottom: 790 }, view, 400)).toBe(90)
+  expect(scrollDistance({ top: 690, bottom: 1500 }, view, 400)).toBe(300)
+  expect(scrollDistance({ top: 690, bottom: 1500 }, view, 50)).toBe(0)
+  expect(scrollDistance({ top: 690, bottom: 1500 }, view)).toBe(590)
 })

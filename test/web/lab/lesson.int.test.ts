@@ -75,7 +75,7 @@ describeConsole(needsChromium('lessons of the lab'), () => {
     await page.getByRole('button', { name: 'Cut off the leader' }).press('Enter')
     await page.getByRole('slider', { name: 'Speed' }).fill('1')
     await page.getByRole('button', { name: 'Play' }).press('Enter')
-    await panel.getByRole('status').getByText('So it is.').waitFor()
+    await page.getByRole('status').getByText('So it is.').waitFor()
     await panel.getByRole('button', { name: 'Finish' }).press('Enter')
     await dialog.waitFor()
     expect(page.url()).toMatch(/#seed=1[^;]*;1301:isolate/)

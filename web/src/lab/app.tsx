@@ -4,6 +4,7 @@ import { effect, signal } from '@preact/signals'
 import type { ComponentChildren } from 'preact'
 import { useEffect } from 'preact/hooks'
 import type { ViewPart } from '../../../jepsen-lite/lab/fold-views.ts'
+import type { LessonView } from '../../../jepsen-lite/lab/lessons/lesson.ts'
 import { Button } from '../design/button.tsx'
 import { CopyButton } from '../design/copy-button.tsx'
 import { Dialog } from '../design/dialog.tsx'
@@ -21,9 +22,10 @@ import { followFutures } from './futures-list.tsx'
 import { onKey, SHORTCUTS } from './keys.ts'
 import { client, nodes, operations, picked, watches } from './lab-state.ts'
 import { Lanes } from './lanes.tsx'
-import { LessonPanel } from './lesson/lesson-panel.tsx'
+import { LessonPanel, TaskReply } from './lesson/lesson-panel.tsx'
 import { hasLesson, openLessonAddress, openList, player, shownViews } from './lesson/lesson-state.ts'
 import { LessonsDialog } from './lesson/lessons-dialog.tsx'
+import { viewOrder } from './lesson/view-order.ts'
 import { Logs } from './logs.tsx'
 import { NewRun } from './new-run.tsx'
 import { RunFiles } from './run-files.tsx'
@@ -34,8 +36,6 @@ import { BACK_MS, Transport } from './transport.tsx'
 import { WrongRule } from './wrong-rule.tsx'
 
 const isKeysOpen = signal(false)
-/** A message, its answer and a write of the lab's cluster take less. */
-const BEFORE_BREAK_MS = 120
 
 export function App() {
   useEffect(
@@ -50,8 +50,6 @@ export function App() {
   useEffect(followFrames, [])
   useEffect(() => onKey({ backMs: BACK_MS, showKeys: () => (isKeysOpen.value = true) }), [])
   const refusal = client.refusal.value
-  const violation = client.view.value?.violation
-  const hasAsked = operations.value.length > 0 || watches.value.length > 0
   return (
     <div class="lab">
       <header class="lab-head">
@@ -70,48 +68,39 @@ export function App() {
           <CopyButton text={() => presentAddress(client)} what="the address of this run, at this moment">
             Share
           </CopyButton>
+        </div>
+        <div class="lab-aids">
           <Button kind="quiet" onClick={() => (isKeysOpen.value = true)} title="Shows the keys (?)">
             Keys
           </Button>
           <ThemeButton />
         </div>
       </header>
-      <main class={hasLesson.value ? 'lab-main lab-with-lesson' : 'lab-main'}>
-        <Introduction />
-        {refusal !== undefined && <Refused of={refusal.of} why={refusal.why} />}
-        <WrongRule />
-        {violation !== undefined ? (
-          <Notice kind="problem">
-            A rule is broken, and the run ends here: {violation}. {client.view.value?.verdict.unordered?.text}{' '}
-            <Button onClick={() => client.goBack(BEFORE_BREAK_MS)}>Go back to see how</Button>
-          </Notice>
-        ) : (
-          <Kept />
-        )}
-        <div class="lab-top">
-          {refusal?.of !== 'link' && <Caption isFree={hasActions()} />}
-          <Stage />
-          <div class="lab-side">
-            <LessonPanel />
-            {hasActions() && <Actions />}
-            <Happened />
-          </div>
+      <main>
+        <div class="lab-notices">
+          <Introduction />
+          {refusal !== undefined && <Refused of={refusal.of} why={refusal.why} />}
+          <WrongRule />
+          {client.view.value?.violation === undefined && <Kept />}
         </div>
-        <Fold title="Logs" isOpen={operations.value.length > 0 || shownViews.value.includes('logs')}>
-          <Logs />
-        </Fold>
-        <Fold title="Clients" isOpen={hasAsked || shownViews.value.includes('clients')}>
-          <Lanes />
-        </Fold>
-        <Fold title="Stores" part="stores" isOpen={shownViews.value.includes('store')}>
-          <Stores />
-        </Fold>
-        <Fold title="Space and time" part="diagram" isOpen={shownViews.value.includes('diagram')}>
-          <SpaceTime />
-        </Fold>
-        <Fold title="Shapes and colours">
-          <Legend />
-        </Fold>
+        <div class={hasLesson.value ? 'lab-main lab-with-lesson' : 'lab-main'}>
+          <div class="lab-top">
+            {refusal?.of !== 'link' && <Caption isFree={hasActions()} />}
+            <Stage />
+            <div class="lab-side">
+              <LessonPanel />
+              {hasActions() && <Actions />}
+              <TaskReply />
+              <Happened />
+            </div>
+          </div>
+          {viewOrder(shownViews.value).map((view) => (
+            <ViewFold key={view} view={view} isOpen={shownViews.value.includes(view) || hasContent(view)} />
+          ))}
+          <Fold title="Shapes and colours">
+            <Legend />
+          </Fold>
+        </div>
       </main>
       <Transport />
       {isKeysOpen.value && <KeysDialog />}
@@ -136,6 +125,30 @@ function Introduction() {
 /** A step to see or to predict shows only what a person asks for. */
 const hasActions = (): boolean =>
   !hasLesson.value || player.isAway.value || player.step.value?.kind === 'break' || picked.value !== undefined
+
+const VIEWS: Readonly<
+  Record<LessonView, { title: string; part?: ViewPart; Content: () => ComponentChildren }>
+> = {
+  logs: { title: 'Logs', Content: Logs },
+  clients: { title: 'Clients', Content: Lanes },
+  store: { title: 'Stores', part: 'stores', Content: Stores },
+  diagram: { title: 'Space and time', part: 'diagram', Content: SpaceTime },
+}
+
+/** Whether there is something to see in a view that costs nothing. */
+function hasContent(view: LessonView): boolean {
+  if (view !== 'logs' && view !== 'clients') return false
+  return operations.value.length > 0 || (view === 'clients' && watches.value.length > 0)
+}
+
+function ViewFold({ view, isOpen }: { readonly view: LessonView; readonly isOpen: boolean }) {
+  const { Content, ...fold } = VIEWS[view]
+  return (
+    <Fold {...fold} isOpen={isOpen}>
+      <Content />
+    </Fold>
+  )
+}
 
 interface FoldProps {
   readonly title: string

@@ -101,6 +101,9 @@ export function Legend() {
       </ul>
       <p>The arc around a node is the time that is left until it stands for election.</p>
       <p>
+        <span class="legend-line" /> above the bar of time: what you, or the run itself, does at that moment
+      </p>
+      <p>
         “asks first”: before it stands, a node asks whether it would be elected. Nobody votes yet, and its
         term stays as it is (pre-vote, thesis §9.6).
       </p>

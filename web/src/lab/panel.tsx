@@ -6,6 +6,7 @@ import { Button } from '../design/button.tsx'
 import { Select } from '../design/field.tsx'
 import { faultMs, picked } from './lab-state.ts'
 import './panel.css'
+import { scrollDistance } from './panel-scroll.ts'
 
 interface GroupProps {
   readonly title: ComponentChildren
@@ -18,8 +19,9 @@ interface PanelProps extends GroupProps {
 
 export function Panel({ title, onClose, children }: PanelProps) {
   const element = useRef<HTMLElement>(null)
-  // On a narrow screen it is below the stage.
-  useEffect(() => element.current?.scrollIntoView({ block: 'nearest' }), [])
+  useEffect(() => {
+    if (element.current !== null) scrollToPanel(element.current)
+  }, [])
   return (
     <section ref={element} class="panel">
       <header class="panel-head">
@@ -37,6 +39,17 @@ export function Panel({ title, onClose, children }: PanelProps) {
       {children}
     </section>
   )
+}
+
+/** A sentence may stand at the top of a narrow screen. */
+const TOP_PX = 112
+
+/** On a narrow screen the panel is below the stage. */
+function scrollToPanel(panel: Element): void {
+  const picked = document.querySelector('.stage [aria-pressed="true"]')
+  const bottom = document.querySelector('.transport')?.getBoundingClientRect().top ?? innerHeight
+  const view = { top: TOP_PX, bottom }
+  scrollBy(0, scrollDistance(panel.getBoundingClientRect(), view, picked?.getBoundingClientRect().top))
 }
 
 export function Group({ title, children }: GroupProps) {

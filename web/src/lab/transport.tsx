@@ -77,6 +77,7 @@ function Scrub() {
           step="1"
           value={instant}
           aria-label="Moment"
+          title="A mark above the bar is what you, or the run itself, does at that moment"
           aria-valuetext={`${seconds(instant)} of ${seconds(end)}`}
           onInput={({ currentTarget }) => client.goTo(Number(currentTarget.value))}
         />

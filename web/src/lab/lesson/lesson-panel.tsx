@@ -4,6 +4,7 @@ import { useEffect, useId, useRef, useState } from 'preact/hooks'
 import type { BreakStep, PredictStep, SeeStep } from '../../../../jepsen-lite/lab/lessons/lesson.ts'
 import { Button } from '../../design/button.tsx'
 import { Mark } from '../../design/mark.tsx'
+import { client } from '../lab-state.ts'
 import './lesson-panel.css'
 import { endLesson, player } from './lesson-state.ts'
 import { LessonLine, LessonText } from './lesson-text.tsx'
@@ -240,38 +241,49 @@ function Break({ step }: { readonly step: BreakStep }) {
           </li>
         ))}
       </ul>
-      {!isDone && (
-        <p class="lesson-help">
-          {step.hint.length > 0 && !player.isHintShown.value && (
-            <Button kind="quiet" onClick={() => (player.isHintShown.value = true)}>
-              Hint
-            </Button>
-          )}
-          <Button kind="quiet" onClick={() => player.solve()}>
-            Show me
+      <p class="lesson-help">
+        {step.hint.length > 0 && (
+          <Button
+            kind="quiet"
+            disabled={isDone || player.isHintShown.value}
+            onClick={() => (player.isHintShown.value = true)}
+          >
+            Hint
           </Button>
-          <Button kind="quiet" onClick={() => player.again()}>
-            Start again
-          </Button>
-        </p>
-      )}
-      {player.isHintShown.value && !isDone && <LessonText of={step.hint} />}
-      <div class="lesson-reply" role="status">
-        {isDone && (
-          <>
-            <p class="lesson-verdict">{player.isSolved.value ? 'This is one way.' : 'You have done it.'}</p>
-            <LessonText of={step.after} />
-            <Source of={step.source} />
-          </>
         )}
-      </div>
-      {isDone && (
-        <p>
-          <Button kind="quiet" onClick={() => player.again()}>
-            Try it again
-          </Button>
-        </p>
-      )}
+        <Button kind="quiet" disabled={isDone} onClick={() => player.solve()}>
+          Show me
+        </Button>
+        <Button kind="quiet" onClick={() => player.again()}>
+          Start again
+        </Button>
+      </p>
+      {player.isHintShown.value && <LessonText of={step.hint} />}
+      <p class={isDone ? 'lesson-state lesson-verdict' : 'lesson-state'}>
+        {isDone
+          ? player.isSolved.value
+            ? 'This is one way.'
+            : 'You have done it.'
+          : player.phase.value === 'asked' && !client.isPlaying.value
+            ? 'Time stands still: play (space), or step (→).'
+            : ''}
+      </p>
     </>
+  )
+}
+
+/** The reply after a task. It stands below the actions, which stay where they are when the task is done. */
+export function TaskReply() {
+  const step = player.step.value
+  if (step?.kind !== 'break' || player.isAway.value) return null
+  return (
+    <div role="status">
+      {player.phase.value === 'done' && (
+        <div class="lesson lesson-after">
+          <LessonText of={step.after} />
+          <Source of={step.source} />
+        </div>
+      )}
+    </div>
   )
 }
