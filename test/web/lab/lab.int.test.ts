@@ -143,6 +143,7 @@ describeConsole(needsChromium('the lab'), () => {
     await page.getByRole('alert').getByText('The address names no run that can be opened').waitFor()
     await page.getByRole('button', { name: 'Start a new cluster' }).click()
     await nodeWith(page, 'follower').first().waitFor()
-    expect(page.url()).toMatch(/#seed=1$/)
+    // On a slow machine, a moment on the way to the first election is in the address.
+    expect(page.url()).toMatch(/#seed=1(,at=\d+)?$/)
   })
 })
