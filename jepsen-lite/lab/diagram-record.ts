@@ -50,7 +50,7 @@ export class DiagramRecord {
     this.#settle()
     const sent: SentMessage = {
       view: {
-        ...{ id: `${link} ${sentAt}`, from, to, number, type, term, label, sentAt },
+        ...{ id: `message ${this.#numbers++}`, from, to, number, type, term, label, sentAt },
         ...{ endsAt: arrivesAt, end: 'in flight' },
       },
     }
@@ -124,7 +124,9 @@ export class DiagramRecord {
       shown.sort((a, b) => a.sentAt - b.sentAt)
     }
     const before = new Map<string, DiagramStateView>()
-    for (const state of this.#states) if (state.at < since) before.set(state.node, state)
+    // The list may have lost the state of a node that has not changed for long.
+    for (const state of [...this.#states, ...this.#newestStates.values()])
+      if (state.at < since) before.set(state.node, state)
     return {
       messages: shown,
       events: this.#events.slice(-KEPT.events).filter(({ at }) => at >= since),

@@ -1,6 +1,7 @@
 // The parts of views for the folds of the page: stores, the space-time diagram, and the verdict on the answers.
 
 import { describe, expect, it, test } from 'vitest'
+import { DiagramRecord } from '../../../jepsen-lite/lab/diagram-record.ts'
 import { Lab, labSchedule, PLAIN_X } from '../../../jepsen-lite/lab/index.ts'
 import { LiveVerdict } from '../../../jepsen-lite/lab/live-verdict.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
@@ -96,6 +97,17 @@ describe('the diagram', () => {
     expect(others.map(({ end }) => end).sort()).toEqual(['arrived', 'arrived', 'arrived', 'lost'])
   })
 
+  it('has the end of each copy of a message, and tells the copies apart', () => {
+    const lab = new Lab(labSchedule(7, { doubled: 1000 }))
+    lab.runTo(4000)
+    ask(lab, 'put', 0, 'leader')
+    lab.runTo(5500)
+    const messages = lab.view(['diagram']).diagram?.messages ?? []
+    const appends = messages.filter(({ type, label }) => type === 'append' && label === 'entry 3')
+    expect(appends.map(({ end }) => end)).toEqual(Array.from({ length: 8 }, () => 'arrived'))
+    expect(new Set(messages.map(({ id }) => id)).size).toBe(messages.length)
+  })
+
   it('has heartbeats only if they are requested', () => {
     const lab = new Lab(labSchedule(7))
     lab.runTo(6000)
@@ -125,6 +137,19 @@ describe('the diagram', () => {
     expect(kinds).toEqual(['committed', 'crashed', 'started'])
     const ofLeader = states.filter(({ node }) => node === 'n5').map(({ state }) => state)
     expect(ofLeader).toEqual(['leader', 'down', 'follower'])
+  })
+
+  it('has the state of a node also after many changes of others', () => {
+    let restless = 'follower'
+    const record = new DiagramRecord(['n1', 'n2'], (node) => (node === 'n2' ? restless : 'leader'))
+    for (let at = 1; at <= 1000; at++) {
+      record.noted('n2', 1000 * at)
+      restless = at % 2 === 0 ? 'follower' : 'pre-candidate'
+    }
+    const { states } = record.view(1_003_000, false)
+    expect(states).toContainEqual({ node: 'n1', at: 0, state: 'leader' })
+    expect(states).toContainEqual({ node: 'n2', at: 1_000_000, state: 'follower' })
+    expect(states).toHaveLength(2)
   })
 })
 
@@ -195,8 +220,13 @@ describe('a rule that a read has broken', () => {
     events: [],
     entries: [],
   }
-  const judge = (id: number) =>
-    new LiveVerdict().view({ history, log, judgesStale: false, broken: { id, index: 2, floor: 3 } }, 40)
+  /** The verdict of an instance that has judged the same answers before the rule was broken. */
+  const judge = (id: number) => {
+    const verdict = new LiveVerdict()
+    const judged = { history, log, judgesStale: false }
+    expect(verdict.view({ ...judged, broken: undefined }, 40).verdict).toBe('linearizable')
+    return verdict.view({ ...judged, broken: { id, index: 2, floor: 3 } }, 40)
+  }
 
   test('is shown by its answer, although the node has not sent it', () => {
     expect(judge(2)).toMatchObject({
