@@ -1,12 +1,16 @@
 // Notes of a run: what happened, as a sentence without the words of the simulator, and the faults that last.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { eventCaption } from '../../../jepsen-lite/lab/event-captions.ts'
-import { Lab, labSchedule, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import { Lab, labSchedule, parseLink, parseNewLine, parseRunFile } from '../../../jepsen-lite/lab/index.ts'
+import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import type { SimEvent } from '../../../jepsen-lite/sim/sim-event.ts'
 import { asReplicaId } from '../../../src/raft/index.ts'
 
+const FIGURE_8 = join(import.meta.dirname, '../../../docs/learn/lessons/runs/commit-of-earlier-term.txt')
 const CUT = 'stalls=false,refuses=false,breaks=false'
 
 /** A run in which the leader n5 is cut off after a write, and another node leads. */
@@ -82,6 +86,31 @@ describe('the notes of a run', () => {
   })
 })
 
+test('a note names the leader that a node follows again after its own campaign', () => {
+  const lines = [
+    `4000:deaf,target=0,direction=out,ms=60000,${CUT}`,
+    '4001:slow-link,from=2,delayMs=1400,ms=60000',
+  ]
+  const lab = new Lab(parseLink(['seed=7,nodes=3,spares=0', ...lines].join(';')))
+  lab.runTo(6000)
+  const told = lab.view().notes.filter(({ at, node }) => at > 4001 && node === 'n1')
+  expect(told.map(({ kind, text }) => `${kind}: ${text}`)).toEqual([
+    'campaign: n1 has received nothing from a leader for too long, and asks whether it would be elected in term 3.',
+    'role: n1 follows n3 in term 2.',
+  ])
+})
+
+test('a node does not say the same twice, whatever others say in between', () => {
+  const { rule: _, ...schedule } = parseRunFile(readFileSync(FIGURE_8, 'utf8')).schedule
+  const run = new LabRun(schedule)
+  run.runTo(12_000)
+  const before = new Map<string | undefined, string>()
+  for (const { node, text, source } of run.view().notes) {
+    if (source !== undefined) expect(text).not.toBe(before.get(node))
+    before.set(node, text)
+  }
+})
+
 describe('the next decision', () => {
   it('is where the next note is that is not minor', () => {
     const lab = new Lab(labSchedule(7))
@@ -104,6 +133,9 @@ describe('the next decision', () => {
     lab.runTo(8000)
     lab.skip()
     expect([lab.now, lab.end]).toEqual([18_000, 18_000])
+    lab.runTo(599_000)
+    lab.skip()
+    expect(lab.now).toBe(600_000)
   })
 })
 

@@ -84,6 +84,18 @@ describe('a run', () => {
     again.runTo(9000)
     expect(again.view()).toEqual(lab.view())
   })
+
+  it('has its lines also where a run was on its way to stand still when they were added', () => {
+    const lab = new Lab(labSchedule(7))
+    lab.runTo(6000)
+    lab.prepare(() => true)
+    lab.add(put(0))
+    lab.runTo(6500)
+    while (lab.prepare(nothing));
+    lab.runTo(5500)
+    lab.runTo(6500)
+    expect(lab.view().operations).toMatchObject([{ text: 'put k0 = "c1.0"', outcome: 'ok' }])
+  })
 })
 
 test('a view has the roles, the logs and the messages of an instant', () => {
@@ -112,6 +124,17 @@ test('a node that is down stays a member, and a removed one does not', () => {
     { name: 'n2', state: 'down', member: 'none' },
     { name: 'n3', state: 'running', member: 'voter' },
   ])
+})
+
+test('the members are those that the node knows which has applied most', () => {
+  const lab = new Lab(labSchedule(7, { spares: 0 }))
+  lab.runTo(4000)
+  lab.add({ ...isolate, target: 0 })
+  lab.add({ kind: 'remove', asked: 'leader', member: 1, evenSmall: true })
+  lab.runTo(6000)
+  const { members, nodes } = lab.view()
+  expect(members).toEqual(['n1', 'n3', 'n4', 'n5'])
+  expect(nodes[0]?.applied).toBeLessThan(nodes[2]?.applied ?? 0)
 })
 
 test('several members leave in one change', () => {
@@ -197,6 +220,12 @@ describe('the text of a schedule', () => {
   it.each(Array.from({ length: 12 }, (_, seed) => seed))('reads back: schedule %i', (seed) => {
     const schedule = generate(seed)
     expect(parseLink(formatLink(schedule))).toEqual(schedule)
+  })
+
+  it('says that disks may be short of space where the schedule says nothing about it', () => {
+    const { shortDisks: _, ...config } = generate(7).config
+    const schedule = { ...generate(7), config }
+    expect(parseLink(formatLink(schedule)).config.shortDisks).toBe(1)
   })
 
   it('may have the moment at which it is shown, which is no part of the schedule', () => {
@@ -347,6 +376,20 @@ describe('a clock', () => {
     expect(clockOf(lab)).toEqual({ aheadMs: 2502, rate: 1 })
   })
 
+  it('that is fast brings the election of its node nearer', () => {
+    const lab = new Lab(labSchedule(7))
+    lab.runTo(4000)
+    lab.add({ kind: 'skew', target: 0, perMille: 3000, ms: 60_000 })
+    lab.add({ ...isolate, target: 0, ms: 60_000 })
+    lab.runTo(4200)
+    const until = lab.view().nodes[0]?.election?.until ?? expect.fail()
+    lab.runTo(6000)
+    const campaign = lab
+      .view()
+      .notes.find(({ kind, node, at }) => kind === 'campaign' && node === 'n1' && at > 4200)
+    expect(campaign?.at).toBeCloseTo(until, 1)
+  })
+
   it('that is slow lets a leader trust a lease that is over', () => {
     const lab = new Lab(labSchedule(7, { nodes: 3, spares: 0 }))
     lab.runTo(4000)
@@ -395,5 +438,21 @@ it('a client that watches is sent each change', () => {
   lab.runTo(5000)
   expect(lab.view().notes.map(({ text }) => text)).toContain(
     'n2 sends w1, which watches: k2 = c2.0, at revision 2.',
+  )
+})
+
+it('a watch counts all its events, and shows the newest', () => {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(4000)
+  lab.add({ kind: 'watch', client: 0, node: 1, key: 0, x: 1363 })
+  lab.runTo(4500)
+  for (let at = 0; at < 35; at++) {
+    lab.add(put(1, 2))
+    lab.runTo(lab.now + 150)
+  }
+  const [watch] = lab.view().watches
+  expect(watch?.received).toBe(35)
+  expect(watch?.events.map(({ value }) => value)).toEqual(
+    Array.from({ length: 30 }, (_, at) => `c2.${at + 5}`),
   )
 })

@@ -166,6 +166,14 @@ describe('the judge', () => {
     expect(step).toMatchObject({ judged: { choices: facts.map(([, isTrue]) => [isTrue]) } })
   })
 
+  it('goes back to the beginning of a step that is before the end of the step before', () => {
+    const choices = ['n1', 'n4'].map((name) => ({ text: name, when: [`leader = ${name}`], reply: name }))
+    const { steps } = judgeLesson(
+      parseLesson(lessonOf(PREDICT, { ...PREDICT, from: 300, until: 2500, choices })),
+    )
+    expect(steps[1]).toMatchObject({ judged: { right: [0] } })
+  })
+
   it('names a violation of which no fact speaks', () => {
     // A clock runs faster than any clock may, and the leader serves reads by its lease.
     const run =

@@ -74,3 +74,94 @@ it('a run to which such lines are added is the run of its schedule', () => {
   expect(again.trace).toBe(lab.trace)
   expect(answersIn(again)).toEqual(answersIn(lab))
 })
+
+it('a holder keeps its lease alive after a time in which no node runs', () => {
+  const run = new LabRun(
+    parseLink(
+      [
+        'seed=1,nodes=3',
+        '2000:lock,client=0,node=1,key=0,x=0',
+        '3000:crash-many,places=(0+1+2),inFlight=(lost+lost+lost),silent=false,ms=1500',
+        '20000:fenced-write,client=0,node=leader,key=0,x=0',
+      ].join(';'),
+    ),
+  )
+  run.runTo(21_000)
+  expect(answersIn(run).at(-1)).toBe('c1 write c1.0 with token 2: ok, written')
+})
+
+it('a client that stands still for longer than it is told to meanwhile continues at the later end', () => {
+  const run = new LabRun(
+    parseLink(
+      [
+        'seed=1,nodes=3',
+        '2000:stand-still,client=0,node=0,key=0,x=3000',
+        '2500:stand-still,client=0,node=0,key=0,x=500',
+        '3500:write,client=0,node=leader,key=0,x=0',
+      ].join(';'),
+    ),
+  )
+  run.runTo(4900)
+  expect(run.view().operations).toEqual([])
+  run.runTo(5500)
+  expect(run.view().operations).toMatchObject([{ text: 'write c1.0', from: 5000 }])
+})
+
+it('a request keeps its id when more follow than a view has', () => {
+  const writes = Array.from(
+    { length: 70 },
+    (_, at) => `${2000 + 100 * at}:write,client=0,node=leader,key=0,x=0`,
+  )
+  const run = new LabRun(parseLink(['seed=1,nodes=3', ...writes].join(';')))
+  const ids = (ms: number): ReadonlyMap<string, number> => {
+    run.runTo(ms)
+    return new Map(run.view().operations.map(({ text, id }) => [text, id]))
+  }
+  const before = ids(8500)
+  const after = ids(9500)
+  const both = [...after].filter(([text]) => before.has(text))
+  expect(both.length).toBeGreaterThan(40)
+  expect(both.length).toBeLessThan(60)
+  expect(both).toEqual(both.map(([text]) => [text, before.get(text)]))
+})
+
+it('a lock that was taken again is not lost by a late answer about the lease before', () => {
+  const run = new LabRun(
+    parseLink(
+      [
+        'seed=1,nodes=3',
+        '2000:lock,client=0,node=1,key=0,x=0',
+        // The holder has asked n2 to keep its lease alive. The leader learns of it after the lease has ended.
+        '2600:slow-link,from=1,delayMs=1500,ms=4000',
+        '4000:release,client=0,node=leader,key=0,x=0',
+        '4020:lock,client=0,node=leader,key=0,x=0',
+        '14000:fenced-write,client=0,node=leader,key=0,x=0',
+      ].join(';'),
+    ),
+  )
+  run.runTo(15_000)
+  expect(answersIn(run)).toEqual([
+    'c1 take the lock: ok, token 2',
+    'c1 release the lock: ok, released',
+    'c1 take the lock: ok, token 4',
+    'c1 write c1.0 with token 4: ok, written',
+  ])
+})
+
+it('a lock that is taken again from an earlier moment is in the run of its schedule, and so are lists', () => {
+  const lab = new Lab(labSchedule(1, { nodes: 3 }))
+  const lock = parseNewLine('lock,client=0,node=leader,key=0,x=0')
+  for (const at of [3000, 2000]) {
+    lab.runTo(at)
+    lab.add(lock)
+    lab.runTo(at + 1000)
+  }
+  for (let x = 0; x < 8; x++) {
+    lab.add({ kind: 'range', client: 1, node: 'leader', key: 0, x })
+    lab.runTo(lab.now + 300)
+  }
+  const again = new LabRun(lab.schedule)
+  again.runTo(lab.now)
+  expect(again.trace).toBe(lab.trace)
+  expect(again.view().operations).toEqual(lab.view().operations)
+})

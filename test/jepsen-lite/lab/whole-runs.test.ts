@@ -81,3 +81,14 @@ it('a schedule with an end of its own is checked as it is', () => {
   expect(trace).toBe(runSchedule(LEADERLESS).trace)
   expect(violation).toMatch(/^LIVE-1/)
 })
+
+it('a line that was just added is carried out in the run that is checked', () => {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(4000)
+  lab.add({ kind: 'put', client: 0, node: 'leader', key: 0, x: PLAIN_X })
+  const { schedule, violation } = finishedRun(lab)
+  expect(violation).toBeUndefined()
+  const run = new LabRun(schedule)
+  run.runTo(5000)
+  expect(run.view().operations).toMatchObject([{ text: 'put k0 = "c1.0"', outcome: 'ok' }])
+})
