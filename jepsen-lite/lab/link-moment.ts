@@ -27,3 +27,12 @@ function notBefore(ms: number): number {
   const rounded = Math.round(ms * 1000)
   return (rounded / 1000 < ms ? rounded + 1 : rounded) / 1000
 }
+
+/** The link in the fragment of a URL. One that no browser has encoded is taken as it is, and names no run. */
+export function linkOfFragment(fragment: string): string {
+  try {
+    return decodeURI(fragment)
+  } catch {
+    return fragment
+  }
+}

@@ -4,7 +4,7 @@ import { isObject } from '../../src/operations/forms/decode.ts'
 import { formatScheduleFile } from '../sim/schedule/format-schedule.ts'
 import { parseSchedule } from '../sim/schedule/parse.ts'
 import type { Schedule } from '../sim/schedule/schedule.ts'
-import { linkMoment } from './link-moment.ts'
+import { linkMoment, linkOfFragment } from './link-moment.ts'
 import { parseLink } from './schedule-link.ts'
 
 export interface RunFile {
@@ -22,7 +22,7 @@ export function parseRunFile(text: string): RunFile {
   const [link = ''] = /^[^\s#]*$/.exec(trimmed) ?? /(?<=#)\S+/.exec(trimmed) ?? []
   if (link === '')
     throw new RangeError('expected a schedule of jepsen-lite, or the address of a run in the lab')
-  const decoded = decodeURI(link)
+  const decoded = linkOfFragment(link)
   return { schedule: parseLink(decoded), at: linkMoment(decoded), detail: undefined }
 }
 

@@ -113,6 +113,12 @@ describe('an address with a moment', () => {
   })
 })
 
+it('an address with a percent sign that encodes nothing is refused as any other', async () => {
+  openPage('#seed=%')
+  await settled()
+  expect(client.refusal.value?.why).toContain('seed')
+})
+
 describe('the address', () => {
   it('has the moment once time has stood still for a while', async () => {
     openPage(`#${RUN}`)

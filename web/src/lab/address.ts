@@ -1,7 +1,7 @@
 // The fragment of the URL is the run, and the moment at which it is shown while time stands still.
 
 import { effect, type ReadonlySignal } from '@preact/signals'
-import { linkMoment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
+import { linkMoment, linkOfFragment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import type { LabClient } from './lab-client.ts'
 
 /** How long a moment is shown before it is in the address: browsers limit how often an address may change. */
@@ -31,7 +31,7 @@ export function followAddress(client: LabClient, onOpen: () => void, lesson?: Le
   let written = ''
   const open = (): void => {
     clearTimeout(timer)
-    const link = decodeURI(location.hash.slice(1))
+    const link = linkOfFragment(location.hash.slice(1))
     if (lesson?.open(link) === true) return
     const moment = isPresentRun(client, link) ? linkMoment(link) : Number.NaN
     if (Number.isNaN(moment)) {
