@@ -154,7 +154,7 @@ export class LockClients {
           end('ok', `token ${token}`)
           this.#keepAliveLater(client, client.held, process.machine)
         } else if (outcome?.kind === 'precondition-failed') end('failed', 'another client holds it')
-        else end('unknown', 'no answer')
+        else end(...undone(outcome))
       })
     })
   }
@@ -163,7 +163,7 @@ export class LockClients {
     client.held = undefined
     const end = this.#begin(client, process, 'release the lock')
     this.#propose(client, { lane: client.lane, process, driver }, { kind: 'revoke', id: lease }, (outcome) =>
-      outcome === undefined ? end('unknown', 'no answer') : end('ok', 'released'),
+      outcome?.kind === 'revoked' ? end('ok', 'released') : end(...undone(outcome)),
     )
   }
 
@@ -188,10 +188,10 @@ export class LockClients {
             },
           }
     this.#propose(client, { lane: client.lane, process, driver }, command, (outcome) => {
-      if (outcome === undefined) end('unknown', 'no answer')
-      else if (outcome.kind === 'txn' && !outcome.succeeded)
+      if (outcome?.kind === 'txn' && !outcome.succeeded)
         end('failed', `the lock no longer has token ${token}`)
-      else end('ok', 'written')
+      else if (outcome?.kind === 'txn' || outcome?.kind === 'put') end('ok', 'written')
+      else end(...undone(outcome))
     })
   }
 
@@ -257,3 +257,7 @@ export class LockClients {
     })
   }
 }
+
+/** The end of a request that the store has refused, or that had no answer. */
+const undone = (outcome: Outcome | undefined): ['failed' | 'unknown', string] =>
+  outcome?.kind === 'refused' ? ['failed', outcome.code.replaceAll('_', ' ')] : ['unknown', 'no answer']

@@ -165,3 +165,18 @@ it('a lock that is taken again from an earlier moment is in the run of its sched
   expect(again.trace).toBe(lab.trace)
   expect(again.view().operations).toEqual(lab.view().operations)
 })
+
+it('a lock whose lease has ended cannot be released', () => {
+  const run = new LabRun(
+    parseLink(
+      [
+        'seed=1,nodes=3',
+        '2000:lock,client=0,node=leader,key=0,x=0',
+        '2300:stand-still,client=0,node=0,key=0,x=6000',
+        '2400:release,client=0,node=leader,key=0,x=0',
+      ].join(';'),
+    ),
+  )
+  run.runTo(10_000)
+  expect(answersIn(run).at(-1)).toBe('c1 release the lock: failed, lease not found')
+})
