@@ -22,15 +22,12 @@ const substitutes: Plugin = {
   },
 }
 
-/** Nothing bundles the page again: it needs its licences, and no hints for bundlers. */
-const output = { comments: { legal: true, annotation: false, jsdoc: false } }
-
 export default defineConfig({
   root: page,
   base: './',
   publicDir: false,
   plugins: [substitutes, wrongRafts(), decisionCode(dirname(page))],
-  worker: { format: 'es', plugins: () => [substitutes, wrongRafts()], rolldownOptions: { output } },
+  worker: { format: 'es', plugins: () => [substitutes, wrongRafts()] },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     target: 'es2024',
@@ -39,6 +36,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     // The set-up is quiet, on a busy machine too.
-    rolldownOptions: { checks: { pluginTimings: false }, output },
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
 })

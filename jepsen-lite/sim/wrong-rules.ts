@@ -39,13 +39,6 @@ export const WRONG_RULES = [
     unchecked: ['RAFT-3', 'RAFT-9', 'RAFT-11', 'RAFT-14'],
   },
   {
-    name: 'append-truncates-without-conflict',
-    text: 'a follower deletes entries that an append repeats',
-    source: 'paper §5.3, figure 2',
-    patch: 'mutants/patches/append-truncates-without-conflict.patch',
-    unchecked: ['RAFT-7', 'RAFT-9', 'RAFT-11', 'RAFT-14'],
-  },
-  {
     name: 'joint-commit-by-incoming-voters',
     text: 'while voters change, a majority of the new voters alone commits an entry',
     source: 'paper §6',
@@ -58,13 +51,6 @@ export const WRONG_RULES = [
     source: 'paper §8; thesis §6.4',
     patch: 'mutants/patches/read-without-round.patch',
     unchecked: [],
-  },
-  {
-    name: 'pre-vote-beside-a-live-leader',
-    text: 'a node that hears its leader helps another one to replace it',
-    source: 'thesis §4.2.3 and §9.6',
-    patch: 'exercises/patches/03-pre-vote-beside-a-live-leader.patch',
-    unchecked: ['RAFT-17'],
   },
 ] as const satisfies readonly WrongRule[]
 

@@ -11,15 +11,13 @@ import { patchedModules, RAFT_MODULE } from '../../../jepsen-lite/wrong-rules/pa
 
 const RUNS = join(import.meta.dirname, '../../../docs/learn/lessons/runs')
 
-/** The rule of the simulator that the run breaks. Without pre-vote nothing is lost: a live leader is deposed. */
-const BROKEN: Readonly<Record<WrongRuleName, string | undefined>> = {
+/** The rule of the simulator that the run breaks. */
+const BROKEN: Readonly<Record<WrongRuleName, string>> = {
   'commit-of-earlier-term': 'RAFT-10',
   'vote-without-comparing-logs': 'RAFT-10',
   'acknowledged-before-durable': 'RAFT-10',
-  'append-truncates-without-conflict': 'RAFT-10',
   'joint-commit-by-incoming-voters': 'RAFT-11',
   'read-without-round': 'READ-1',
-  'pre-vote-beside-a-live-leader': undefined,
 }
 
 test.each(WRONG_RULES)('$name makes other modules from the sources', ({ name }) => {
