@@ -5,7 +5,6 @@ import type { FaultView, LinkView, MachineView, MessageView } from '../../../jep
 import { LabClient, type LabPort } from './lab-client.ts'
 import { cutOffLine, freeClient, healLine, writeLine } from './line-texts.ts'
 import { shownNodes } from './ring-layout.ts'
-import { sharedParts } from './shared-parts.ts'
 
 export const isCalm = (): boolean => matchMedia('(prefers-reduced-motion: reduce)').matches
 
@@ -19,7 +18,9 @@ const NONE: readonly never[] = []
 export const allNodes = computed<readonly MachineView[]>(() => client.view.value?.nodes ?? NONE)
 let shownBefore: readonly MachineView[] = NONE
 export const nodes = computed(() => {
-  shownBefore = sharedParts(shownBefore, shownNodes(allNodes.value))
+  const shown = shownNodes(allNodes.value)
+  const isSame = shown.length === shownBefore.length && shown.every((node, at) => node === shownBefore[at])
+  if (!isSame) shownBefore = shown
   return shownBefore
 })
 /** Nodes that may be added. */
