@@ -19,6 +19,23 @@ test.each(FILES)('the lesson %s has the answers that its runs show', async (file
   expect(problems).toEqual([])
 })
 
+test('a leader that hands over is no way through the lesson about elections', () => {
+  const task = parseLesson(readFileSync(join(FOLDER, 'election.json'), 'utf8')).steps.at(-1)
+  if (task?.kind !== 'break') return expect.fail('its last step is no task')
+  const isReachedIn = (...lines: readonly string[]): boolean => {
+    const lab = new Lab(parseLink([task.run, ...lines].join(';')))
+    for (let ms = task.from; ms < task.until; ms += 5) {
+      lab.runTo(ms)
+      if (task.goal.every(({ fact }) => holdsIn(fact, lab.view()))) return true
+    }
+    return false
+  }
+  const unheard = 'deaf,target=0,direction=out,ms=3000,stalls=false,refuses=false,breaks=false'
+  expect(isReachedIn(`1901:${unheard}`)).toBe(true)
+  for (const ms of [1950, 1980, 2300])
+    expect(isReachedIn('1901:transfer,target=leader,to=3', `${ms}:${unheard}`)).toBe(false)
+})
+
 // In this run n1 leads term 2 from 1161 ms on, and n4 leads term 3 from 3408 ms on.
 const RUN = 'seed=1;2000:isolate,target=0,ms=4000,stalls=false,refuses=false,breaks=false'
 const SEE = { kind: 'see', until: 300, text: 'Look.' }
