@@ -8,6 +8,7 @@
 // sharp (libvips) reduces the colours of a picture, and encodes the film.
 
 import { join } from 'node:path'
+import { CONSOLE_FILM } from './console/console-film.mjs'
 import { startExampleCluster } from './console/example-cluster.mjs'
 import { recordFilm } from './console/film.mjs'
 import { launchChromium, PICTURES, savePicture } from './console/pictures.mjs'
@@ -69,7 +70,9 @@ let browser
 try {
   browser = await launchChromium()
   if (isFilm)
-    console.log(`console.webp: ${await recordFilm(browser, address, join(PICTURES, 'console.webp'))}`)
+    console.log(
+      `console.webp: ${await recordFilm(browser, address, join(PICTURES, 'console.webp'), CONSOLE_FILM)}`,
+    )
   else
     for (const [name, shown] of Object.entries(SHOWN))
       if (chosen.length === 0 || chosen.includes(name)) await takePictures(name, shown)

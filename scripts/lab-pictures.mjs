@@ -2,10 +2,16 @@
 // /usr/bin/chromium, or where QUORATE_CHROMIUM says.
 //
 //   npm run pictures:lab             each picture, light and dark
+//   npm run pictures:lab -- --film    the film in README.md
 //   npm run pictures:lab -- diagram   these pictures only
+//
+// sharp (libvips) reduces the colours of a picture, and encodes the film.
 
+import { join } from 'node:path'
+import { recordFilm } from './console/film.mjs'
+import { LAB_FILM } from './console/lab-film.mjs'
 import { startLab } from './console/lab-server.mjs'
-import { launchChromium, savePicture } from './console/pictures.mjs'
+import { launchChromium, PICTURES, savePicture } from './console/pictures.mjs'
 
 const PORT = 7640
 const WIDTH = 1280
@@ -43,8 +49,13 @@ const lab = await startLab(PORT)
 let browser
 try {
   browser = await launchChromium()
-  for (const [name, shown] of Object.entries(SHOWN))
-    if (chosen.length === 0 || chosen.includes(name)) await takePictures(name, shown)
+  if (chosen.includes('--film'))
+    console.log(
+      `lab.webp: ${await recordFilm(browser, `${lab.address}#${LAB_FILM.run}`, join(PICTURES, 'lab.webp'), LAB_FILM)}`,
+    )
+  else
+    for (const [name, shown] of Object.entries(SHOWN))
+      if (chosen.length === 0 || chosen.includes(name)) await takePictures(name, shown)
 } finally {
   await browser?.close()
   lab.close()
