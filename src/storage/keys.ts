@@ -6,6 +6,8 @@
 //   group log, first index (8):           entries packed into one record (log.ts)
 //   group rows, generation (4), row key:  one row of the state machine (rows.ts)
 
+import { readBigUint64, writeBigUint64, writeUint8, writeUint16, writeUint32 } from '../bytes/index.ts'
+
 const GROUP = 0
 
 const TABLE_META = 1
@@ -21,26 +23,25 @@ export const META_KEY = tableKey(TABLE_META, 0)
 export const APPLIED_KEY = tableKey(TABLE_APPLIED, 0)
 export const STAGING_KEY = tableKey(TABLE_STAGING, 0)
 
-function tableKey(table: number, more: number): Buffer {
-  const key = Buffer.alloc(TABLE_PREFIX_BYTES + more)
-  key.writeUInt16BE(GROUP)
-  key.writeUInt8(table, 2)
+function tableKey(table: number, more: number): Uint8Array {
+  const key = new Uint8Array(TABLE_PREFIX_BYTES + more)
+  writeUint16(key, 0, GROUP)
+  writeUint8(key, 2, table)
   return key
 }
 
 export function logKey(first: number): Uint8Array {
   const key = tableKey(TABLE_LOG, 8)
-  key.writeBigUInt64BE(BigInt(first), TABLE_PREFIX_BYTES)
+  writeBigUint64(key, TABLE_PREFIX_BYTES, BigInt(first))
   return key
 }
 
-export const decodeFirstIndex = (key: Uint8Array): number =>
-  Number(Buffer.from(key.buffer, key.byteOffset, key.length).readBigUInt64BE(TABLE_PREFIX_BYTES))
+export const decodeFirstIndex = (key: Uint8Array): number => Number(readBigUint64(key, TABLE_PREFIX_BYTES))
 
 /** The common prefix of the keys of all rows of a generation. */
 export function rowPrefix(generation: number): Uint8Array {
   const prefix = tableKey(TABLE_ROWS, 4)
-  prefix.writeUInt32BE(generation, TABLE_PREFIX_BYTES)
+  writeUint32(prefix, TABLE_PREFIX_BYTES, generation)
   return prefix
 }
 

@@ -5,7 +5,7 @@
 // older one appears, that one is not accepted as the newest. Otherwise the replica would have forgotten a vote.
 
 import { crc32 } from 'node:zlib'
-import { Reader, Writer } from '../bytes/index.ts'
+import { Reader, Writer, writeUint32 } from '../bytes/index.ts'
 import { asIndex, asReplicaId, asTerm, type HardState, type LogIndex, type Term } from '../raft/types.ts'
 import { CorruptionError } from './errors.ts'
 import { FORMAT_VERSION, refuseOtherFormat } from './format.ts'
@@ -172,7 +172,7 @@ export function seal(key: Uint8Array, ...payload: readonly Uint8Array[]): Uint8A
     sealed.set(part, at)
     at += part.length
   }
-  sealed.writeUInt32BE(crc32(sealed.subarray(0, length), crc32(key)), length)
+  writeUint32(sealed, length, crc32(sealed.subarray(0, length), crc32(key)))
   return sealed
 }
 

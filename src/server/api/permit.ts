@@ -6,6 +6,7 @@
 // leases too. A read is decided when it arrives, and again under the rights that the node has applied when the read is
 // granted: those are at least as new as its read index. A watch is decided again whenever rights change.
 
+import { decodeUtf8 } from '../../bytes/index.ts'
 import {
   distinct,
   isMet,
@@ -237,7 +238,7 @@ const NEEDED_ON_LEASE = {
 } as const satisfies Record<LeaseDemand['to'], string>
 
 function rangeText({ start, end }: KeyRange): string {
-  const text = (bytes: Uint8Array): string => JSON.stringify(Buffer.from(bytes).toString('utf8'))
+  const text = (bytes: Uint8Array): string => JSON.stringify(decodeUtf8(bytes))
   if (end === undefined) return start.length === 0 ? 'all keys' : `all keys from ${text(start)} on`
   return compareKeys(keyAfter(start), end) === 0
     ? `the key ${text(start)}`
