@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig, type Plugin } from 'vite'
 import { wrongRafts } from '../jepsen-lite/wrong-rules/bundler-plugin.ts'
 import { decisionCode } from './decision-code.ts'
+import { operationFacts } from './operation-facts.ts'
 
 const page = dirname(fileURLToPath(import.meta.url))
 /** Modules of Node that have a substitute in the lab. */
@@ -27,7 +28,7 @@ export default defineConfig({
   base: './',
   publicDir: false,
   plugins: [substitutes, wrongRafts(), decisionCode(dirname(page))],
-  worker: { format: 'es', plugins: () => [substitutes, wrongRafts()] },
+  worker: { format: 'es', plugins: () => [substitutes, wrongRafts(), operationFacts(dirname(page))] },
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
   build: {
     target: 'es2024',

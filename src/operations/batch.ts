@@ -1,7 +1,7 @@
 // Changes of single keys that are one entry of the log, one after the other. Each has an outcome of its own.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
-import { type DeleteOutcome, type DeleteRequest, decodeDeleted, del } from './delete.ts'
+import { type DeleteOutcome, type DeleteRequest, decodeDeleted } from './delete.ts'
 import type { AnswerHead } from './forms/answer-head.ts'
 import type { Condition } from './forms/conditions.ts'
 import {
@@ -55,7 +55,7 @@ import {
   encodePutOptions,
   idempotencySize,
 } from './mux/options.ts'
-import { type PutOutcome, type PutRequest, put } from './put.ts'
+import type { PutOutcome, PutRequest } from './put.ts'
 
 export const CHANGES_PATH = '/v1/changes'
 
@@ -317,8 +317,8 @@ function decodeOutcome(kind: BatchedCommand['kind'], fields: Fields): DecodedOut
 // ---------------------------------------------------------------------------------------------------------------------
 // The multiplexed connection
 
-const PUT = put.mux.opcode
-const DELETE = del.mux.opcode
+const PUT = OPCODES.put
+const DELETE = OPCODES.delete
 
 function encodeCommand(command: BatchedCommand): Item {
   const { key, condition } = command

@@ -25,7 +25,7 @@ it('compares, joins and shows bytes as that of Node', () => {
         )
       }
     }),
-    runs(200),
+    { numRuns: runs(200) },
   )
   expect([...ofPage.alloc(3)]).toEqual([0, 0, 0])
 })

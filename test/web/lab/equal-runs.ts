@@ -7,6 +7,7 @@ import { build } from 'vite'
 import { expect, onTestFinished } from 'vitest'
 import { generate, runSchedule, type WrongRuleName } from '../../../jepsen-lite/sim/index.ts'
 import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
+import { operationFacts } from '../../../web/operation-facts.ts'
 import { openPage } from '../browser.ts'
 
 const root = join(import.meta.dirname, '../../..')
@@ -30,13 +31,14 @@ export async function expectEqualRuns(
   }
 }
 
-/** The script of a page, made with the build of the lab. */
+/** The script of a page, made with the build of the lab and with the plugin of its worker. */
 async function builtEntry(): Promise<string> {
   const directory = mkdtempSync(join(tmpdir(), 'quorate-lab-'))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
   await build({
     configFile: join(root, 'web/vite.config.ts'),
     logLevel: 'error',
+    plugins: [operationFacts(root)],
     build: {
       outDir: directory,
       lib: { entry: join(import.meta.dirname, 'schedules-entry.ts'), formats: ['iife'], name: 'lab' },
