@@ -15,11 +15,16 @@ type Place = `[${string}] \`${string}\``
 interface RuleRow {
   readonly rule: string
   readonly place: Place
+  readonly words: string
   readonly source: string
+  /** The decision that is reported there; empty: none. */
+  readonly decision: string
 }
 
-const RULES = [...page.matchAll(/^\| ([A-Z]{2}-\d) [^|]+ \| ([^|]+) \| `([^|]+)` \|/gm)].map(
-  ([, rule, place, source]) => ({ rule, place, source }) as RuleRow,
+const RULES = [
+  ...page.matchAll(/^\| ([A-Z]{2}-\d) ([^|]+) \| ([^|]+) \| `([^|]+)` \| (?:`([\w-]+)` )?\|$/gm),
+].map(
+  ([, rule, words, place, source, decision = '']) => ({ rule, words, place, source, decision }) as RuleRow,
 )
 const BACK = [...page.matchAll(/^\| (\[\S+\.ts\] `\S+`) \|([^|]*)\|([^|]*)\|$/gm)].map(
   ([, place, sections = '', rules = '']) => `${place}: ${sections.trim()}: ${rules.trim()}`,
@@ -86,6 +91,43 @@ test('the way back has each function with a rule, and each comment that cites th
     return isListed ? [`${place}: ${sections}: ${[...new Set(rules)].join(', ')}`] : []
   })
   expect(BACK).toEqual(expected)
+})
+
+/** Variables of the figure, by their names in the core. */
+const VARIABLES = { nextIndex: /\bnext\b/, matchIndex: /\bmatch\b/, 'commit index': /\bcommit/ }
+
+test('a rule about a variable of the figure leads to a line that has it', () => {
+  const rows = Object.entries(VARIABLES).flatMap(([name, pattern]) =>
+    RULES.filter(({ words }) => words.includes(name)).map((row) => ({ ...row, pattern })),
+  )
+  expect(rows.length).toBeGreaterThan(6)
+  expect(rows.filter(({ source, pattern }) => !pattern.test(source))).toEqual([])
+})
+
+/** Decisions that a function reports, by itself or by a function that it calls: the nearest to the source is first. */
+function decisionsNear({ place, source }: RuleRow): readonly string[] {
+  const file = place.slice(0, place.indexOf(' '))
+  const lines = (PLACES.get(place) ?? '').split('\n')
+  const at = lines.findIndex((line) => line.includes(source))
+  // Of two lines at the same distance the later one follows from the source.
+  const distance = (number: number): number => (number < at ? at - number + 0.5 : number - at)
+  const found = lines.map((line, number) => {
+    const called = [...line.matchAll(/this\.(#\w+)\(/g)].map(([, name]) => `${file} \`${name}\`` as Place)
+    const text = [line, ...called.map((name) => PLACES.get(name))].join('\n')
+    return {
+      kinds: [...text.matchAll(/kind: '([\w-]+)'/g)].map(([, kind = '']) => kind),
+      away: distance(number),
+    }
+  })
+  return found.toSorted((a, b) => a.away - b.away).flatMap(({ kinds }) => kinds)
+}
+
+test('the decision of a rule is the one that is reported nearest to its line', () => {
+  const rows = RULES.filter(({ decision }) => decision !== '')
+  expect(rows.length).toBeGreaterThan(10)
+  expect(rows.map((row) => ({ rule: row.rule, decision: decisionsNear(row)[0] }))).toEqual(
+    rows.map(({ rule, decision }) => ({ rule, decision })),
+  )
 })
 
 test('each file that the page names is linked', () => {

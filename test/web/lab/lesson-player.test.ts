@@ -1,6 +1,8 @@
 // The player of lessons: where the run stands in each step, what a prediction shows and when, and the goal of a task.
 // The worker answers when the test says so.
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Lesson, parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
 import { LabAnswers } from '../../../web/src/lab/lab-answers.ts'
@@ -136,6 +138,18 @@ describe('a step to see', () => {
     ])
     playOn()
     expect([now(), player.phase.value, done]).toEqual([1200, 'done', [['leaders', 0, false]]])
+  })
+
+  it('without a speed lasts as long as the page for teachers says', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../docs/learn/writing-a-lesson.md'), 'utf8')
+    const [, seconds] = /without it, the step lasts (\w+) seconds/.exec(page) ?? []
+    const [step] = lesson.steps
+    if (step?.kind !== 'see') expect.fail('no step to see')
+    player.begin(undefined, { ...lesson, steps: [{ ...step, speed: undefined }] })
+    playOn()
+    expect([now(), player.phase.value]).toEqual([1200, 'done'])
+    const lasted = (step.until - step.from) / client.speed.value / 1000
+    expect(['six', 'seven', 'eight', 'nine', 'ten'].indexOf(seconds ?? '') + 6).toBeCloseTo(lasted)
   })
 
   it('is skipped to its end, and then the next one begins', () => {
