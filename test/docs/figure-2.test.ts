@@ -109,7 +109,7 @@ function decisionsNear({ place, source }: RuleRow): readonly string[] {
   const file = place.slice(0, place.indexOf(' '))
   const lines = (PLACES.get(place) ?? '').split('\n')
   const at = lines.findIndex((line) => line.includes(source))
-  // Of two lines at the same distance the later one follows from the source.
+  // The later one of two lines at the same distance follows from the source.
   const distance = (number: number): number => (number < at ? at - number + 0.5 : number - at)
   const found = lines.map((line, number) => {
     const called = [...line.matchAll(/this\.(#\w+)\(/g)].map(([, name]) => `${file} \`${name}\`` as Place)

@@ -1,4 +1,4 @@
-// What the pages in docs/learn say of names, commands, numbers and runs is so in the sources and in the runs.
+// Names, commands, numbers and answers in the pages of docs/learn are those of the sources and of the runs.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
@@ -22,7 +22,7 @@ const PAGES = globSync('docs/learn/*.md', { cwd: root })
   .map((path) => ({ path, text: read(path) }))
 /** The text of a page with its lines joined: a sentence may wrap. */
 const joined = (page: string): string => read(`docs/learn/${page}.md`).replaceAll(/\s+/g, ' ')
-/** What the pages have as code within a sentence. */
+/** Code within the sentences of a page. */
 const codeIn = (text: string): readonly string[] =>
   [...text.replaceAll(/^ *```[\s\S]*?^ *```$/gm, '').matchAll(/`([^`]+)`/g)].map(([, code = '']) =>
     code.replaceAll(/\s+/g, ' '),
@@ -175,7 +175,7 @@ test('the size of the core', () => {
 
 // ---- the program with three replicas
 
-/** What the program prints with another random function, until so much virtual time has passed. */
+/** Output of the program with another random function, in a minute of virtual time. */
 function printed(random: string): string {
   const path = join(temporaryDirectory(), 'three-rafts.ts')
   const program = read('docs/learn/three-rafts.ts')

@@ -2,7 +2,7 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, it, test } from 'vitest'
+import { describe, expect, it, onTestFinished, test, vi } from 'vitest'
 import {
   finishedRun,
   formatLink,
@@ -13,6 +13,7 @@ import {
 } from '../../../jepsen-lite/lab/index.ts'
 import { linkMoment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import { formatScheduleFile, generate, runSchedule } from '../../../jepsen-lite/sim/index.ts'
+import { Recorder } from '../../../jepsen-lite/workload/history.ts'
 import { temporaryDirectory } from '../../backup/samples.ts'
 import { runCommand } from './run-command.ts'
 
@@ -21,6 +22,26 @@ function fileWith(text: string): string {
   writeFileSync(path, text)
   return path
 }
+
+/** A leader that is cut off answers a read: the rule of the simulator is broken at 3600 ms. */
+const STALE_READ =
+  'seed=9,rule=read-without-round,nodes=3,spares=0,ms=6000;1600:put,client=0,node=leader,key=0,x=41;' +
+  '2000:isolate,target=leader,ms=3000,stalls=false,refuses=false,breaks=false;' +
+  '3300:put,client=1,node=leader,key=0,x=41;3600:get,client=2,node=0,key=0,x=41'
+
+test('a run that the simulator lets pass and the checker does not ends as a violation', async () => {
+  onTestFinished(() => void vi.restoreAllMocks())
+  const { ok } = Recorder.prototype
+  vi.spyOn(Recorder.prototype, 'ok').mockImplementation(function (this: Recorder, id, result) {
+    ok.call(this, id, 'value' in result ? { ...result, value: 'a value that nobody has written' } : result)
+  })
+  const text =
+    'seed=1,nodes=3,spares=0,ms=3000;1600:put,client=0,node=leader,key=0,x=41;2000:get,client=1,node=leader,key=0,x=41'
+  const { status, stdout } = await runCommand('replay', fileWith(text))
+  expect(stdout).toContain('no rule is broken; trace ')
+  expect(stdout).toMatch(/^BROKEN for its clients: /m)
+  expect(status).toBe(1)
+})
 
 test('a run of the lab has the same hash', async () => {
   const lab = new Lab(labSchedule(3, { nodes: 3, spares: 0 }))
@@ -59,6 +80,15 @@ describe('the address of a schedule in the lab', () => {
     expect(lab.view().violation).toBeUndefined()
     for (let steps = 0; steps < 10_000 && lab.view().violation === undefined; steps++) lab.step()
     expect([lab.view().violation, lab.now]).toEqual([violation?.detail, violation?.atMs])
+  })
+
+  it('does not open at the moment of its file, where the run breaks at another', async () => {
+    const { rule, ...right } = parseLink(STALE_READ)
+    const schedule = { ...right, rule: rule ?? expect.fail('no rule') }
+    const file = { detail: 'READ-1: as it was', at: 120, schedule }
+    const { stdout } = await runCommand('replay', fileWith(formatScheduleFile(file)), '--lab')
+    const { violation } = runSchedule(schedule)
+    expect(linkMoment(linkIn(stdout))).toBeGreaterThan((violation?.atMs ?? expect.fail('no violation')) - 200)
   })
 
   it('opens at the moment that its file names, where no rule is broken any more', async () => {

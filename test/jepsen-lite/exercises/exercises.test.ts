@@ -65,6 +65,7 @@ test.each([
   [['0'], 'It must be a whole number of at least 1.'],
   [['13'], 'there are exercises 1 to 12'],
   [['1', '--answer', 'e'], 'e is no answer; there are '],
+  [['1', '--answer', 'two-candidates'], 'two-candidates is no answer; there are '],
   [['--answer', 'a'], '--answer needs the number of an exercise'],
 ])('exercise %j is a usage error', async (args, message) => {
   const { status, stdout, stderr } = await runCommand('exercise', ...args)

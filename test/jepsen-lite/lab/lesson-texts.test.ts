@@ -1,4 +1,4 @@
-// What the texts of the lessons say of moments and names is what their runs and their facts have.
+// Moments and names in the texts of the lessons are those of their runs and their facts.
 
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'

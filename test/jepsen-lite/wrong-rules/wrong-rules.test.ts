@@ -1,7 +1,7 @@
 // Each wrong rule fits the sources as they are now, and does the harm that its run in docs/learn/lessons/runs shows.
 
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { globSync, readFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { parseAst } from 'vitest/node'
 import { parseLink } from '../../../jepsen-lite/lab/index.ts'
@@ -26,6 +26,19 @@ test.each(WRONG_RULES)('$name makes other modules from the sources', ({ name }) 
   const changed = [...modules].filter(([path, text]) => text !== readFileSync(path, 'utf8'))
   expect(changed).toHaveLength(1)
   for (const [, text] of changed) expect(() => parseAst(text, { lang: 'ts', astType: 'ts' })).not.toThrow()
+})
+
+test.each(WRONG_RULES)('$name leaves no module that imports one with the wrong rule', ({ name }) => {
+  const modules = patchedModules(name)
+  const changed = new Set([...modules.keys()].map((path) => basename(path)))
+  const others = globSync(join(RAFT_MODULE, '../*.ts')).filter((path) => !modules.has(path))
+  expect(others.length).toBeGreaterThan(5)
+  const mixed = others.filter((path) =>
+    [...readFileSync(path, 'utf8').matchAll(/^import (?!type )[^']*'\.\/([^']+)'/gm)].some(
+      ([, imported = '']) => changed.has(imported) && basename(path) !== 'index.ts',
+    ),
+  )
+  expect(mixed).toEqual([])
 })
 
 test.each(WRONG_RULES)('$name does harm, and the rule of Raft prevents it', async ({ name }) => {
