@@ -36,8 +36,9 @@ export function captionOf(
     }
     case 'elected': {
       const others = decision.votes.map(nameOf).filter((name) => name !== node)
-      const from = others.length === 0 ? 'its own vote alone' : `the votes of ${listed([node, ...others])}`
-      return { text: `${node} leads term ${decision.term}: ${from} are a majority.`, source: 'paper §5.2' }
+      const from =
+        others.length === 0 ? 'its own vote alone is' : `the votes of ${listed([node, ...others])} are`
+      return { text: `${node} leads term ${decision.term}: ${from} a majority.`, source: 'paper §5.2' }
     }
     case 'old-term':
       return {

@@ -101,6 +101,7 @@ export class Injector {
   endAll(): void {
     this.over = true
     for (const end of [...this.#active]) end()
+    this.#lasting.clear()
   }
 
   /** Calls `end` once: after `ms`, when all faults end, or when the returned function is called. */

@@ -255,21 +255,22 @@ export const jump: Injection<'jump'> = (injector, { kind, target, forwardMs }, a
   })
 
 /** Skipped where jumps are. */
-export const skew: Injection<'skew'> = (injector, { kind, target, perMille, ms }, about) =>
+export const skew: Injection<'skew'> = (injector, { kind, target, ms }, about) =>
   injector.one(target, about, (machine) => {
     const { time, config } = injector.cluster
     if (config.clocks !== 2 && config.clocks !== 4) return
-    const run = (rate: number): void => {
-      machine.clock.setRate(time.now, rate)
+    const setRate = (): void => {
+      // The newest of several faults that last decides about the clock.
+      const newest = injector.lasting.findLast(
+        ({ fault, machines: [skewed] }) => fault.kind === 'skew' && skewed === machine,
+      )?.fault
+      const { usualRate } = machine.clock
+      machine.clock.setRate(time.now, newest?.kind === 'skew' ? newest.perMille / 1000 : usualRate)
       moveTimers(machine, time)
     }
-    const number = ++machine.skews
-    run(perMille / 1000)
+    injector.until(ms, setRate)
+    setRate()
     injector.tookEffect(kind)
-    injector.until(ms, () => {
-      // A later fault decides about the clock.
-      if (machine.skews === number) run(machine.clock.usualRate)
-    })
   })
 
 /** Its clock has changed, so its timers are due at other times. */
@@ -285,8 +286,8 @@ function moveTimers({ clock, process }: Machine, time: Time): void {
 export const compactLog: Injection<'compact-log'> = (injector, { kind, target, ms }, about) =>
   injector.one(target, about, (machine) => {
     machine.compactsUntil = Math.max(machine.compactsUntil, injector.cluster.time.now + ms)
-    injector.lasts(ms, () => {
+    const ended = injector.lasts(ms, () => {
       machine.compactsUntil = 0
     })
-    injector.while(kind, ms, () => machine.process?.firstIndex ?? 0)
+    injector.while(kind, ms, () => machine.process?.firstIndex ?? 0, ended)
   })

@@ -307,6 +307,7 @@ function heal(cluster: SimCluster, machine: Machine): void {
   machine.stalledUntil = 0
   machine.slowUntil = 0
   machine.applyUntil = 0
+  machine.compactsUntil = 0
   machine.disk.failReadAfter = undefined
   machine.process?.resume()
   cluster.release(machine)

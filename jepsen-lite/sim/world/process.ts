@@ -115,8 +115,6 @@ export class Machine {
   stalledUntil = 0
   /** Until then it keeps no entry that is applied, unless a follower that answers needs it. */
   compactsUntil = 0
-  /** How many faults have changed the rate of its clock. */
-  skews = 0
   /** Each write takes so much longer. */
   extraWriteMs = 0
   /** The URL for clients, which is in the configuration of the cluster. */

@@ -3,12 +3,13 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
+import { captionOf } from '../../../jepsen-lite/lab/captions.ts'
 import { eventCaption } from '../../../jepsen-lite/lab/event-captions.ts'
 import { Lab, labSchedule, parseLink, parseNewLine, parseRunFile } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import type { SimEvent } from '../../../jepsen-lite/sim/sim-event.ts'
-import { asReplicaId } from '../../../src/raft/index.ts'
+import { asIndex, asReplicaId, asTerm, type Decision, type VoteRefusal } from '../../../src/raft/index.ts'
 
 const FIGURE_8 = join(import.meta.dirname, '../../../docs/learn/lessons/runs/commit-of-earlier-term.txt')
 const CUT = 'stalls=false,refuses=false,breaks=false'
@@ -199,6 +200,14 @@ test.each<readonly [SimEvent, string | undefined]>([
     'n1 answers c2: there is no value.',
   ],
   [
+    {
+      kind: 'answer',
+      client: 'c2',
+      results: [{ applied: false, revision: 7 }, { revision: 8 }, 'too_large'],
+    },
+    'n1 answers c2: condition did not hold, store 7; written, at revision 8; too large.',
+  ],
+  [
     { kind: 'died', inFlight: 'torn', silent: false },
     'The process of n1 has died. What it was writing is on its disk in part.',
   ],
@@ -208,6 +217,60 @@ test.each<readonly [SimEvent, string | undefined]>([
   ],
 ])('%j', (event, text) => {
   expect(eventCaption('n1', event, () => 'n2')?.text).toBe(text)
+})
+
+const [one, two, three] = [asReplicaId('1'), asReplicaId('2'), asReplicaId('3')]
+const [four, five, six] = [asTerm(4), asTerm(5), asTerm(6)]
+const end = (index: number, term: number) => ({ index: asIndex(index), term: asTerm(term) })
+const refused = (refusal: VoteRefusal): Decision => ({
+  ...{ kind: 'vote', candidate: two, term: five, preVote: false, refusal },
+})
+const campaign = { kind: 'campaign', term: five, preVote: false, transfer: false } as const
+
+test.each<readonly [Decision, string]>([
+  [{ ...campaign, transfer: true }, 'requests votes for term 5: the leader hands over.'],
+  [campaign, 'requests votes for term 5: a majority would elect it.'],
+  [refused({ because: 'leader', leader: one }), 'refuses n2 its vote for term 5: it leads.'],
+  [
+    refused({ because: 'leader', leader: three }),
+    'refuses n2 its vote for term 5: it is in contact with the leader n3.',
+  ],
+  [
+    refused({ because: 'leader', leader: undefined }),
+    'refuses n2 its vote for term 5: it has promised a leader not to vote yet.',
+  ],
+  [refused({ because: 'voted', for: three }), 'refuses n2 its vote for term 5: in that term it is for n3.'],
+  [refused({ because: 'voted', for: undefined }), 'refuses n2 its vote for term 5: it may vote once.'],
+  [
+    refused({ because: 'log', own: end(4, 2), other: end(0, 0) }),
+    'refuses n2 its vote for term 5: its log ends with entry 4 of term 2, the other one with nothing.',
+  ],
+  [
+    { kind: 'append-rejected', leader: two, previous: end(7, 4), own: undefined },
+    'rejects entries of n2 that follow entry 7 of term 4: its log is shorter.',
+  ],
+  [
+    { kind: 'append-rejected', leader: two, previous: end(7, 4), own: asTerm(3) },
+    'rejects entries of n2 that follow entry 7 of term 4: its own entry there is of term 3.',
+  ],
+  [{ kind: 'old-term', from: three, type: 'append', term: four }, 'ignores an append of n3: term 4 is over.'],
+  [{ kind: 'election-lost', term: six, preVote: true }, 'has lost the pre-vote: a majority refuses.'],
+  [
+    { kind: 'election-lost', term: six, preVote: false },
+    'has lost the election of term 6: a majority refuses.',
+  ],
+  [{ kind: 'elected', term: six, votes: [one] }, 'leads term 6: its own vote alone is a majority.'],
+  [
+    { kind: 'truncated', index: asIndex(4), last: asIndex(4), leader: two },
+    'deletes entry 4, which it did not know to be committed: n2 has others there.',
+  ],
+  [
+    { kind: 'snapshot', follower: three, atLeast: asIndex(9) },
+    'sends n3 a snapshot: its log begins after entry 9.',
+  ],
+])('%j is a sentence', (decision, text) => {
+  const nameOf = (id: string | undefined): string => (id === undefined ? 'nobody known' : `n${id}`)
+  expect(captionOf('n1', decision, nameOf).text).toBe(`n1 ${text}`)
 })
 
 // Schedules of the simulator have all kinds of events and faults.

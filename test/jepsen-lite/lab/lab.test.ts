@@ -151,6 +151,17 @@ test('several members leave in one change', () => {
   )
 })
 
+test('the members that leave are those of the named machines, also after another one has joined', () => {
+  const lab = new Lab(labSchedule(7, { nodes: 4, spares: 1 }))
+  lab.runTo(4000)
+  lab.add({ kind: 'replace', asked: 'leader', member: 0, evenSmall: true })
+  lab.runTo(5000)
+  expect(lab.view().members).toEqual(['n2', 'n3', 'n4', 'n5'])
+  lab.add({ kind: 'remove-many', asked: 'leader', places: [2, 4] })
+  lab.runTo(6000)
+  expect(lab.view().members).toEqual(['n2', 'n4'])
+})
+
 describe('one message', () => {
   /** The next append of the leader to a follower, 30 ms after a put. */
   function withAppend(lab: Lab) {
@@ -351,12 +362,45 @@ describe('a fault that is healed', () => {
   it('is one of its kind: others of the kind last', () => {
     const lab = new Lab(labSchedule(7))
     lab.runTo(at)
-    for (const to of [1, 3]) lab.add({ kind: 'one-way', from: 2, to, ms: 5000, ...cut })
+    for (const [from, to] of [
+      [2, 1],
+      [2, 3],
+      [3, 2],
+    ] as const)
+      lab.add({ kind: 'one-way', from, to, ms: 5000, ...cut })
     lab.runTo(at + 100)
     lab.add({ kind: 'heal', fault: 'one-way', target: 2, peer: 3 })
     lab.runTo(at + 200)
-    expect(lab.view().cuts).toEqual([{ from: 'n3', to: 'n2' }])
-    expect(lab.view().faults).toMatchObject([{ kind: 'one-way', nodes: ['n3', 'n2'], until: at + 5001 }])
+    expect(lab.view().cuts).toEqual([
+      { from: 'n3', to: 'n2' },
+      { from: 'n4', to: 'n3' },
+    ])
+    expect(lab.view().faults).toMatchObject([
+      { kind: 'one-way', nodes: ['n3', 'n2'], until: at + 5001 },
+      { kind: 'one-way', nodes: ['n4', 'n3'], until: at + 5001 },
+    ])
+    lab.add({ kind: 'heal', fault: 'one-way', target: 2 })
+    lab.runTo(at + 300)
+    expect(lab.view().cuts).toEqual([{ from: 'n4', to: 'n3' }])
+  })
+
+  it('lets a node keep the entries of its log again, whatever fault of the kind is left', () => {
+    const lab = new Lab(labSchedule(7, { nodes: 1, spares: 0 }))
+    const firstAfterWrites = (): number | undefined => {
+      for (let write = 0; write < 3; write++) {
+        lab.add(put(0))
+        lab.runTo(lab.now + 200)
+      }
+      return lab.view().nodes[0]?.firstIndex
+    }
+    lab.runTo(at)
+    lab.add({ kind: 'compact-log', target: 0, ms: 60_000 })
+    lab.add({ kind: 'compact-log', target: 0, ms: 100 })
+    lab.runTo(at + 300)
+    const shorter = firstAfterWrites() ?? expect.fail()
+    expect(shorter).toBeGreaterThan(2)
+    lab.add({ kind: 'heal', fault: 'compact-log', target: 0 })
+    expect(firstAfterWrites()).toBe(shorter)
   })
 })
 
@@ -376,6 +420,21 @@ describe('a clock', () => {
     expect(clockOf(lab)).toEqual({ aheadMs: 2502, rate: 1 })
   })
 
+  it('has the rate of the newest fault that lasts', () => {
+    const lab = new Lab(labSchedule(7))
+    lab.runTo(4000)
+    lab.add({ kind: 'skew', target: 0, perMille: 3000, ms: 2000 })
+    lab.add({ kind: 'skew', target: 1, perMille: 500, ms: 9000 })
+    lab.runTo(4500)
+    lab.add({ kind: 'skew', target: 0, perMille: 200, ms: 500 })
+    const rates = [4700, 5500, 6500].map((ms) => {
+      lab.runTo(ms)
+      return lab.view().nodes.map(({ clock }) => clock.rate)
+    })
+    expect(rates.map(([first]) => first)).toEqual([0.2, 3, 1])
+    expect(rates.map(([, second]) => second)).toEqual([0.5, 0.5, 0.5])
+  })
+
   it('that is fast brings the election of its node nearer', () => {
     const lab = new Lab(labSchedule(7))
     lab.runTo(4000)
@@ -389,6 +448,22 @@ describe('a clock', () => {
       .notes.find(({ kind, node, at }) => kind === 'campaign' && node === 'n1' && at > 4200)
     expect(campaign?.at).toBeCloseTo(until, 1)
   })
+
+  it.each([200, 4000])(
+    'of %i thousandths of a second that is as before has the election of its node at the moment that a view shows',
+    (perMille) => {
+      const lab = new Lab(labSchedule(7))
+      lab.runTo(4000)
+      lab.add({ ...isolate, target: 0, ms: 60_000 })
+      lab.add({ kind: 'skew', target: 0, perMille, ms: 300 })
+      lab.runTo(4400)
+      const { election, clock } = lab.view().nodes[0] ?? expect.fail()
+      expect(clock.rate).toBe(1)
+      lab.runTo(8000)
+      const campaigns = lab.view().notes.filter(({ kind, node }) => kind === 'campaign' && node === 'n1')
+      expect(campaigns.find(({ at }) => at > 4400)?.at).toBeCloseTo(election?.until ?? 0, 1)
+    },
+  )
 
   it('that is slow lets a leader trust a lease that is over', () => {
     const lab = new Lab(labSchedule(7, { nodes: 3, spares: 0 }))
@@ -455,4 +530,19 @@ it('a watch counts all its events, and shows the newest', () => {
   expect(watch?.events.map(({ value }) => value)).toEqual(
     Array.from({ length: 30 }, (_, at) => `c2.${at + 5}`),
   )
+})
+
+it('a watch that continues at another node names that one', () => {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(4000)
+  lab.add({ kind: 'watch', client: 0, node: 1, key: 0, x: 1363 })
+  for (const node of [2, 0]) {
+    lab.runTo(lab.now + 500)
+    lab.add({ kind: 'unwatch', client: 0, node, key: 0, x: 0 })
+    lab.runTo(lab.now + 500)
+    lab.add(put(1, 2))
+    lab.runTo(lab.now + 500)
+    expect(lab.view().watches).toMatchObject([{ name: 'w1', node: `n${node + 1}` }])
+  }
+  expect(lab.view().watches[0]?.events.map(({ value }) => value)).toEqual(['c2.0', 'c2.1'])
 })

@@ -3,7 +3,14 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
-import { finishedRun, Lab, labSchedule, PLAIN_X, parseRunFile } from '../../../jepsen-lite/lab/index.ts'
+import {
+  finishedRun,
+  Lab,
+  labSchedule,
+  PLAIN_X,
+  parseLink,
+  parseRunFile,
+} from '../../../jepsen-lite/lab/index.ts'
 import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
 import { generate, runSchedule } from '../../../jepsen-lite/sim/index.ts'
 import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
@@ -39,6 +46,24 @@ describe('the end of a run', () => {
     const { violation: shown, isOver } = run.view()
     expect([run.trace, run.now, shown, isOver]).toEqual([trace, violation?.atMs, violation?.detail, true])
     expect(shown).toMatch(/^LIVE-1: n1 n2 did not converge: no leader/)
+  })
+
+  it.each([
+    'isolate,target=0,ms=60000,stalls=true,refuses=false,breaks=false',
+    'flap,target=0,periodMs=300,ms=60000,stalls=true,refuses=false,breaks=false',
+    'crash,target=0,point=now,skip=0,inFlight=lost,silent=false,ms=60000',
+    'crash-many,places=(0+1),inFlight=(lost),silent=false,ms=60000',
+    'stop,target=0,ms=60000',
+    'pause,target=0,ms=60000',
+    'slow-disk,target=0,factor=9,ms=60000',
+    'skew,target=0,perMille=2000,ms=60000',
+    'compact-log,target=0,ms=60000',
+  ])('is beyond all faults: %s', (line) => {
+    const run = new LabRun(parseLink(`seed=7,nodes=3,spares=0,ms=5000;3000:${line}`))
+    run.runTo(4900)
+    expect(run.view().faults).toHaveLength(1)
+    run.runTo(5001)
+    expect(run.view().faults).toEqual([])
   })
 
   it('is reached again from an earlier moment', () => {

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { SimFault } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
+import { FAULT_KINDS, type SimFault } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import {
   formatScheduleFile,
   generate,
@@ -11,7 +11,9 @@ import {
   type Schedule,
   WRONG_RULES,
 } from '../../../jepsen-lite/sim/index.ts'
+import { Run } from '../../../jepsen-lite/sim/run.ts'
 import { limitsAt, type SimConfig } from '../../../jepsen-lite/sim/schedule/config.ts'
+import { ALL_OPS } from '../../../jepsen-lite/sim/schedule/schedule.ts'
 import { shrink } from '../../../jepsen-lite/sim/schedule/shrink.ts'
 import { usualLimits } from '../../../jepsen-lite/sim/world/node-limits.ts'
 import { runs } from '../../runs.ts'
@@ -153,6 +155,34 @@ test('a schedule is shrunk to what breaks it, field by field', async () => {
     { at: 0, kind: 'isolate', target, ms: 0, ...plain },
   ] satisfies SimFault[])
   expect(parseSchedule(JSON.stringify(schedule))).toEqual(schedule)
+})
+
+test('what only a person chooses is never drawn, and everything else is', () => {
+  const schedules = Array.from({ length: 200 }, (_, seed) => generate(seed))
+  const kindsIn = (list: 'ops' | 'faults'): ReadonlySet<string> =>
+    new Set(schedules.flatMap((schedule) => schedule[list].map(({ kind }) => kind)))
+  const never = (all: readonly string[], list: 'ops' | 'faults'): string[] =>
+    all.filter((kind) => !kindsIn(list).has(kind)).sort()
+  // A search for rare events alone draws single messages.
+  expect(never(FAULT_KINDS, 'faults')).toEqual(['compact-log', 'heal', 'message', 'remove-many', 'skew'])
+  expect(never(ALL_OPS, 'ops')).toEqual(['fenced-write', 'lock', 'release', 'stand-still', 'write'])
+  expect(schedules.filter(({ rule }) => rule !== undefined)).toEqual([])
+  expect(new Set(schedules.map(({ config }) => config.clocks))).toEqual(new Set([0, 1, 2, 3]))
+})
+
+test('disks are short of space in some runs of a schedule that says nothing about them, and in none that says no', () => {
+  const { shortDisks: _, ...config } = generate(1, 3).config
+  const shortSeeds = (shortDisks: object): number[] =>
+    Array.from({ length: 60 }, (_, seed) => seed).filter((seed) => {
+      const schedule = { ...generate(1, 3), seed, config: { ...config, ...shortDisks }, ops: [], faults: [] }
+      return new Run(schedule).cluster.machines.some(({ space }) => Number.isFinite(space.freeBytes()))
+    })
+  const seeds = shortSeeds({})
+  expect(seeds.length).toBeGreaterThan(2)
+  expect(seeds.length).toBeLessThan(20)
+  // Files from before disks could be left out run as they did.
+  expect(shortSeeds({ shortDisks: 1 })).toEqual(seeds)
+  expect(shortSeeds({ shortDisks: 0 })).toEqual([])
 })
 
 test('no two parts of a schedule draw the same numbers', () => {

@@ -1,0 +1,104 @@
+// Whatever a person does in the lab, its run is that of its schedule, and the schedule is what the person did.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Lab, labSchedule, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import { LabRun, type Line } from '../../../jepsen-lite/lab/lab-run.ts'
+import { runs } from '../../runs.ts'
+
+/** Lines of a person that still count, and the latest moment. */
+interface Model {
+  lines: Line[]
+  /** Lines that were added while the lab stood still. */
+  fresh: Line[]
+  freshAt: number
+  end: number
+}
+type Action = (lab: Lab, model: Model) => 'moved' | 'stepped' | 'added' | 'prepared'
+
+const LINES = [
+  'put,client=0,node=leader,key=0,x=41',
+  'get,client=1,node=1,key=0,x=41',
+  'lock,client=2,node=leader,key=0,x=0',
+  'isolate,target=leader,ms=700,stalls=true,refuses=false,breaks=false',
+  'crash,target=0,point=now,skip=0,inFlight=lost,silent=false,ms=300',
+]
+
+const toTime = (ms: (lab: Lab) => number): Action => {
+  return (lab, model) => {
+    const to = Math.max(0, ms(lab))
+    lab.runTo(to)
+    expect(lab.now).toBe(to)
+    model.end = Math.max(model.end, to)
+    return 'moved'
+  }
+}
+const one = (move: 'step' | 'skip'): Action => {
+  return (lab, model) => {
+    const before = lab.now
+    lab[move]()
+    expect(lab.now).toBeGreaterThanOrEqual(before)
+    model.end = Math.max(model.end, lab.now)
+    return 'stepped'
+  }
+}
+const add = (line: string): Action => {
+  return (lab, model) => {
+    const { now } = lab
+    if (model.freshAt !== now) model.fresh = []
+    const { fresh, lines } = model
+    const added = lab.add(parseNewLine(line))
+    Object.assign(model, { freshAt: now, fresh: [...fresh, added], end: now })
+    model.lines = [...lines.filter((other) => other.at <= now || fresh.includes(other)), added]
+    return 'added'
+  }
+}
+const prepare = (slices: number): Action => {
+  return (lab) => {
+    let left = slices
+    lab.prepare(() => left-- <= 0)
+    return 'prepared'
+  }
+}
+
+const actions: fc.Arbitrary<Action> = fc.oneof(
+  fc.integer({ min: 0, max: 8000 }).map((ms) => toTime(() => ms)),
+  fc.integer({ min: 1, max: 1500 }).map((ms) => toTime((lab) => lab.now + ms)),
+  fc.integer({ min: 1, max: 1500 }).map((ms) => toTime((lab) => lab.now - ms)),
+  fc.constantFrom(one('step'), one('skip')),
+  fc.constantFrom(...LINES).map(add),
+  fc.integer({ min: 0, max: 120 }).map(prepare),
+)
+
+const isSame = (a: Line, b: Line): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+test('a lab is at each moment the run of its schedule, which has the lines that still count', () => {
+  fc.assert(
+    fc.property(fc.nat(1000), fc.array(actions, { minLength: 4, maxLength: 14 }), (seed, all) => {
+      const lab = new Lab(labSchedule(seed, { nodes: 3, spares: 0 }))
+      const model: Model = { lines: [], fresh: [], freshAt: 0, end: 0 }
+      const check = (): void => {
+        const again = new LabRun(lab.schedule)
+        again.runTo(lab.now)
+        expect(again.trace).toBe(lab.trace)
+        expect(lab.view()).toEqual(again.view())
+      }
+      toTime(() => 2500)(lab, model)
+      for (const act of all) {
+        const what = act(lab, model)
+        expect(lab.end).toBe(model.end)
+        const { ops, faults } = lab.schedule
+        expect(ops.length + faults.length).toBe(model.lines.length)
+        for (const line of model.lines)
+          expect([...ops, ...faults].some((other) => isSame(line, other))).toBe(true)
+        // After a step, other events of the same moment may not have happened yet.
+        if (what === 'moved') check()
+      }
+      toTime(() => lab.end + 500)(lab, model)
+      check()
+      toTime(() => lab.end / 2)(lab, model)
+      check()
+    }),
+    { numRuns: runs(40), endOnFailure: true },
+  )
+})
