@@ -4,9 +4,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { captionOf } from '../../../jepsen-lite/lab/captions.ts'
-import { eventCaption } from '../../../jepsen-lite/lab/event-captions.ts'
+import { activeText, eventCaption } from '../../../jepsen-lite/lab/event-captions.ts'
 import { Lab, labSchedule, parseLink, parseNewLine, parseRunFile } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
+import type { FaultAction } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import type { SimEvent } from '../../../jepsen-lite/sim/sim-event.ts'
 import { asIndex, asReplicaId, asTerm, type Decision, type VoteRefusal } from '../../../src/raft/index.ts'
@@ -168,6 +169,34 @@ test('a fault that is healed has its end as a note', () => {
       .notes.map(({ kind, text }) => `${kind}: ${text}`)
       .slice(-2),
   ).toEqual(['fault: The disk of n1 is slow for 9.0 s.', 'fault-ended: The disk of n1 is as fast as before.'])
+})
+
+describe('a fault of several nodes', () => {
+  const cut = { ms: 500, stalls: false, refuses: false, breaks: false }
+  const place = { target: 0, companion: 1, from: 0, to: 1 }
+  const faults: readonly FaultAction[] = [
+    { kind: 'isolate', ...place, ...cut },
+    { kind: 'one-way', ...place, ...cut },
+    { kind: 'partition', side: [0, 1], ...cut },
+    { kind: 'crash-many', places: [0, 1], inFlight: ['lost'], silent: false, ms: 500 },
+    { kind: 'message', ...place, number: 1, fate: 'late', delayMs: 1 },
+    { kind: 'transfer', ...place },
+  ]
+
+  it.each(faults)('$kind names each of them', (fault) => {
+    for (const nodes of [
+      ['n7', 'n8'],
+      ['n8', 'n7'],
+    ]) {
+      const texts = [
+        eventCaption('', { kind: 'fault', fault, nodes }, () => '')?.text,
+        eventCaption('', { kind: 'fault-ended', fault, nodes }, () => '')?.text,
+        ...('ms' in fault ? [activeText(fault, nodes)] : []),
+      ]
+      for (const text of texts.filter((one) => one !== undefined))
+        expect(text.match(/n\d/g)?.slice(0, 2), text).toEqual(nodes)
+    }
+  })
 })
 
 test('a fault that its trigger ends early lasts no longer', () => {

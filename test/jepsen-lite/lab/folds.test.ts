@@ -71,6 +71,25 @@ describe('the stores', () => {
     expect(stores?.nodes.map(({ cells: [cell] }) => cell?.isBehind).slice(3, 5)).toEqual([false, true])
   })
 
+  it('say how many keys there are beyond those that they show', () => {
+    const lab = new Lab(labSchedule(7, { keys: 20 }))
+    lab.runTo(4000)
+    for (let key = 0; key < 15; key++) {
+      ask(lab, 'put', 0, 'leader', key)
+      lab.runTo(lab.now + 200)
+    }
+    const shown = (): (number | undefined)[] => {
+      const { stores } = lab.view(['stores'])
+      return [stores?.keys.length, stores?.more]
+    }
+    expect(shown()).toEqual([12, 3])
+    for (const [key, count] of [12, 11].entries()) {
+      lab.add({ kind: 'del', client: 0, node: 'leader', key, x: PLAIN_X })
+      lab.runTo(lab.now + 500)
+      expect(shown()).toEqual([12, count - 10])
+    }
+  })
+
   it('are left out of views that do not request them', () => {
     expect(partitioned().view()).toMatchObject({ stores: undefined, diagram: undefined })
   })
@@ -106,6 +125,18 @@ describe('the diagram', () => {
     const appends = messages.filter(({ type, label }) => type === 'append' && label === 'entry 3')
     expect(appends.map(({ end }) => end)).toEqual(Array.from({ length: 8 }, () => 'arrived'))
     expect(new Set(messages.map(({ id }) => id)).size).toBe(messages.length)
+  })
+
+  it('has a message that is on its way for longer than it shows', () => {
+    const lab = new Lab(labSchedule(7))
+    lab.runTo(4000)
+    lab.add({ kind: 'slow-link', from: 'leader', delayMs: 5000, ms: 200 })
+    ask(lab, 'put', 0, 'leader')
+    lab.runTo(8000)
+    const appends = lab.view(['diagram']).diagram?.messages.filter(({ sentAt }) => sentAt < 4200) ?? []
+    expect(appends).toContainEqual(
+      expect.objectContaining({ type: 'append', label: 'entry 3', end: 'in flight' }),
+    )
   })
 
   it('has heartbeats only if they are requested', () => {
@@ -201,6 +232,18 @@ describe('the verdict', () => {
     // The others have an order.
     expect(verdict.effects.map(({ operation }) => operation)).toEqual([1, 2, 4])
     expect(lab.view().verdict.verdict).toBe('linearizable')
+  })
+
+  it('names the write that a read missed before the reads that have seen it', () => {
+    const lab = partitioned()
+    ask(lab, 'get', 0, 'leader')
+    lab.runTo(9400)
+    ask(lab, 'stale', 2, OLD_LEADER)
+    lab.runTo(9500)
+    expect(lab.view(['judged-stale']).verdict.unordered).toMatchObject({
+      ...{ operation: 4, missed: 2, operations: [1, 2, 4] },
+      text: expect.stringContaining('It missed put k0 = "c2.0" by c2: answered at'),
+    })
   })
 })
 

@@ -2,7 +2,16 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Lab, labSchedule, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
+import {
+  formatLink,
+  formatRunFile,
+  Lab,
+  labSchedule,
+  linkMoment,
+  parseNewLine,
+  parseRunFile,
+  withMoment,
+} from '../../../jepsen-lite/lab/index.ts'
 import { LabRun, type Line } from '../../../jepsen-lite/lab/lab-run.ts'
 import { runs } from '../../runs.ts'
 
@@ -69,6 +78,22 @@ const actions: fc.Arbitrary<Action> = fc.oneof(
   fc.constantFrom(...LINES).map(add),
   fc.integer({ min: 0, max: 120 }).map(prepare),
 )
+
+test('a link and a file show nothing less than the moment that they were made at', () => {
+  const link = formatLink(labSchedule(7))
+  const moment = fc.oneof(fc.double({ min: 0, max: 600_000, noNaN: true }), fc.nat(600_000))
+  fc.assert(
+    fc.property(moment, (ms) => {
+      const shown = linkMoment(withMoment(link, ms)) ?? expect.fail('the link has no moment')
+      expect(shown).toBeGreaterThanOrEqual(ms)
+      expect(shown).toBeLessThan(ms + 0.0011)
+      expect(linkMoment(withMoment(withMoment(link, 7), ms))).toBe(shown)
+      const { at, schedule } = parseRunFile(formatRunFile(labSchedule(7), ms))
+      expect([at, schedule]).toEqual([ms, labSchedule(7)])
+    }),
+    { numRuns: runs(200), examples: [[0]], endOnFailure: true },
+  )
+})
 
 const isSame = (a: Line, b: Line): boolean => JSON.stringify(a) === JSON.stringify(b)
 

@@ -1,7 +1,14 @@
 // The engine of the lab: a schedule that grows while it runs.
 
 import { describe, expect, it, test } from 'vitest'
-import { formatLink, Lab, labSchedule, PLAIN_X, parseLink } from '../../../jepsen-lite/lab/index.ts'
+import {
+  formatLink,
+  Lab,
+  labSchedule,
+  PLAIN_X,
+  parseLink,
+  parseNewLine,
+} from '../../../jepsen-lite/lab/index.ts'
 import { LabRun, type NewLine } from '../../../jepsen-lite/lab/lab-run.ts'
 import { linkMoment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import { LOST_SHOWN_MS } from '../../../jepsen-lite/lab/view.ts'
@@ -137,6 +144,30 @@ test('the members are those that the node knows which has applied most', () => {
   expect(nodes[0]?.applied).toBeLessThan(nodes[2]?.applied ?? 0)
 })
 
+test('a node that is cut off knows its own configuration', () => {
+  const lab = new Lab(labSchedule(7, { spares: 0 }))
+  lab.runTo(4000)
+  lab.add({ ...isolate, target: 1, ms: 60_000 })
+  lab.add({ kind: 'remove', asked: 'leader', member: 1, evenSmall: true })
+  lab.runTo(6000)
+  expect(lab.view().members).toEqual(['n1', 'n3', 'n4', 'n5'])
+  expect(lab.view().nodes.map(({ member }) => member)).toEqual(Array(5).fill('voter'))
+})
+
+test('a view has the newest of many operations, notes and entries, and no more', () => {
+  const run = new LabRun({
+    ...labSchedule(7, { nodes: 1, spares: 0 }),
+    ops: Array.from({ length: 200 }, (_, at) => ({ ...put(0), at: 3000 + 50 * at })),
+  })
+  run.runTo(3000 + 50 * 200)
+  const { operations, notes, nodes } = run.view()
+  expect(operations.map(({ id }) => id)).toEqual(Array.from({ length: 60 }, (_, at) => at + 141))
+  expect(notes).toHaveLength(100)
+  expect(notes.at(-1)?.text).toBe('n1 answers c1: written, at revision 201.')
+  const [{ log, lastIndex }] = nodes as [(typeof nodes)[number]]
+  expect(log.map(({ index }) => index)).toEqual(Array.from({ length: 48 }, (_, at) => lastIndex - 47 + at))
+})
+
 test('several members leave in one change', () => {
   const lab = new Lab(labSchedule(7, { spares: 0 }))
   lab.runTo(4000)
@@ -267,6 +298,13 @@ describe('the text of a schedule', () => {
   ])('%s is refused', (text, words) => {
     expect(() => parseLink(text)).toThrow(words)
   })
+
+  it('has one line where a person adds one', () => {
+    const line = 'put,client=0,node=leader,key=0,x=41'
+    expect(parseNewLine(line)).toEqual(put(0))
+    for (const text of ['', `${line};5:${line}`, `${line};5:pause,target=0,ms=5`])
+      expect(() => parseNewLine(text)).toThrow(/expected/)
+  })
 })
 
 test('decisions of cores are notes, with their reasons', () => {
@@ -344,6 +382,31 @@ describe('a fault that is healed', () => {
     lab.add({ kind: 'heal', fault: 'stall-disk', target: 0 })
     lab.runTo(at + 3100)
     expect(lab.view().operations).toMatchObject([{ outcome: 'ok' }])
+  })
+
+  it('may have begun at a moment of the work of its node', () => {
+    const lab = new Lab(labSchedule(7))
+    lab.runTo(at)
+    lab.add({
+      kind: 'crash',
+      target: 2,
+      point: 'writing',
+      skip: 0,
+      inFlight: 'kept',
+      silent: false,
+      ms: 9000,
+    })
+    lab.add(put(0))
+    expect(lab.view().faults).toEqual([])
+    lab.runTo(at + 500)
+    const { faults, nodes } = lab.view()
+    expect(faults).toMatchObject([{ kind: 'crash', nodes: ['n3'], text: 'n3 is down' }])
+    expect(faults[0]?.until).toBeGreaterThan(at + 9001)
+    expect(nodes[2]?.state).toBe('down')
+    lab.add({ kind: 'heal', fault: 'crash', target: 2 })
+    lab.runTo(at + 600)
+    expect(lab.view().faults).toEqual([])
+    expect(lab.view().nodes[2]?.state).toBe('running')
   })
 
   it('cuts no link again', () => {

@@ -116,6 +116,12 @@ describe('a run that breaks a rule', () => {
     expect(breakingMoment(result, labSchedule().config)).toBeCloseTo(2040 - 2 * 40 - 12)
   })
 
+  it('is shown from its beginning if it breaks the rule at once', () => {
+    const violation = { invariant: 'RAFT-1', detail: 'two votes', atMs: 3 }
+    const result = { ...runSchedule(LEADERLESS), violation }
+    expect(breakingMoment(result, LEADERLESS.config)).toBe(0)
+  })
+
   it('is not sought where no rule is broken', () => {
     const result = { ...runSchedule(LEADERLESS), violation: undefined }
     expect(breakingMoment(result, LEADERLESS.config)).toBeUndefined()
