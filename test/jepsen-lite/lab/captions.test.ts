@@ -7,13 +7,26 @@ import { captionOf } from '../../../jepsen-lite/lab/captions.ts'
 import { activeText, eventCaption } from '../../../jepsen-lite/lab/event-captions.ts'
 import { Lab, labSchedule, parseLink, parseNewLine, parseRunFile } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
+import { messageLabel } from '../../../jepsen-lite/lab/message-label.ts'
+import { plainly } from '../../../jepsen-lite/sim/faults/fault-builders.ts'
 import type { FaultAction } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import type { SimEvent } from '../../../jepsen-lite/sim/sim-event.ts'
-import { asIndex, asReplicaId, asTerm, type Decision, type VoteRefusal } from '../../../src/raft/index.ts'
+import {
+  asIndex,
+  asReplicaId,
+  asTerm,
+  type Decision,
+  type Message,
+  type VoteRefusal,
+} from '../../../src/raft/index.ts'
 
 const FIGURE_8 = join(import.meta.dirname, '../../../docs/learn/lessons/runs/commit-of-earlier-term.txt')
 const CUT = 'stalls=false,refuses=false,breaks=false'
+
+/** An append of so many entries. */
+const appendOf = (prevIndex: number, count: number) =>
+  ({ type: 'append', prevIndex: asIndex(prevIndex), entries: Array(count).fill({}) }) as unknown as Message
 
 /** A run in which the leader n5 is cut off after a write, and another node leads. */
 function played(): Lab {
@@ -156,6 +169,22 @@ test('a view has the faults that last', () => {
   expect(at(10_000)).toEqual([])
 })
 
+test('a cut that lasts until its node is deposed outlasts another leader', () => {
+  const lab = new Lab(labSchedule(7))
+  lab.runTo(4000)
+  const leader = lab.view().nodes.findIndex(({ role }) => role === 'leader')
+  const follower = (leader + 1) % 5
+  lab.add(
+    parseNewLine(
+      `half-deaf,target=${follower},unheardBy=(),deafTo=(${leader}),ms=30000,${CUT},until=deposed`,
+    ),
+  )
+  lab.add(parseNewLine(`transfer,target=leader,to=${(leader + 2) % 5}`))
+  lab.runTo(6000)
+  expect(lab.view().nodes[leader]?.role).toBe('follower')
+  expect(lab.view().cuts).toEqual([{ from: `n${leader + 1}`, to: `n${follower + 1}` }])
+})
+
 test('a fault that is healed has its end as a note', () => {
   const lab = new Lab(labSchedule(7))
   lab.runTo(4000)
@@ -169,6 +198,59 @@ test('a fault that is healed has its end as a note', () => {
       .notes.map(({ kind, text }) => `${kind}: ${text}`)
       .slice(-2),
   ).toEqual(['fault: The disk of n1 is slow for 9.0 s.', 'fault-ended: The disk of n1 is as fast as before.'])
+})
+
+test.each<readonly [FaultAction, readonly [strikes: string, lasts: string, ends: string | undefined]]>([
+  [
+    { kind: 'deaf', target: 0, direction: 'in', ...plainly(1500) },
+    ['n1 hears no other node for 1.5 s.', 'n1 hears nobody', 'n1 is connected to all others again.'],
+  ],
+  [
+    { kind: 'deaf', target: 0, direction: 'out', ...plainly(1500) },
+    ['No other node hears n1 for 1.5 s.', 'nobody hears n1', 'n1 is connected to all others again.'],
+  ],
+  [
+    { kind: 'skew', target: 0, perMille: 200, ms: 1500 },
+    [
+      'The clock of n1 counts 0.2 s in a second for 1.5 s.',
+      'the clock of n1 is slow',
+      'The clock of n1 is as fast as before.',
+    ],
+  ],
+  [
+    { kind: 'skew', target: 0, perMille: 3000, ms: 1500 },
+    [
+      'The clock of n1 counts 3.0 s in a second for 1.5 s.',
+      'the clock of n1 is fast',
+      'The clock of n1 is as fast as before.',
+    ],
+  ],
+  [
+    { kind: 'compact-log', target: 0, ms: 1500 },
+    [
+      'n1 deletes entries of its log that its store has applied for 1.5 s.',
+      'n1 keeps no old entries',
+      undefined,
+    ],
+  ],
+  [
+    { kind: 'full-disk', target: 0, ms: 1500 },
+    ['The disk of n1 is full for 1.5 s.', 'the disk of n1 is full', 'The disk of n1 has room again.'],
+  ],
+])('%j has its sentences', (fault, sentences) => {
+  const nodes = ['n1']
+  const captions = (['fault', 'fault-ended'] as const).map(
+    (kind) => eventCaption('', { kind, fault, nodes }, () => '')?.text,
+  )
+  expect([captions[0], activeText(fault, nodes), captions[1]]).toEqual(sentences)
+})
+
+test.each<readonly [Message, string]>([
+  [appendOf(7, 0), 'no entries after 7'],
+  [appendOf(7, 1), 'entry 8'],
+  [appendOf(7, 3), 'entries 8 to 10'],
+])('an append of some entries says which', (message, text) => {
+  expect(messageLabel(message)).toBe(text)
 })
 
 describe('a fault of several nodes', () => {

@@ -116,7 +116,9 @@ test('a view has the faults that last, and their effects alone', () => {
           lab.runTo(until)
           const { faults } = lab.view()
           expect(faults.slice(0, -1)).toEqual(before.filter(lasting))
-          expect(faults.at(-1)).toMatchObject({ kind, fields, until: at + line.ms })
+          const newest = faults.at(-1)
+          expect(newest).toMatchObject({ kind, fields, until: at + line.ms })
+          expect(new Set(newest?.nodes).size).toBe(newest?.nodes.length)
         } else if ('waitMs' in act) {
           lab.runTo(until)
           expect(lab.view().faults).toEqual(before.filter(lasting))

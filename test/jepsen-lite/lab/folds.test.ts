@@ -62,6 +62,7 @@ describe('the stores', () => {
     const lab = partitioned()
     lab.add({ kind: 'del', client: 0, node: 'leader', key: 0, x: PLAIN_X })
     lab.runTo(9400)
+    expect(lab.view().nodes[3]?.log.at(-1)?.label).toBe('delete k0')
     const { stores } = lab.view(['stores'])
     expect(stores?.newest).toEqual([undefined])
     expect(stores?.nodes.map(({ cells: [cell] }) => cell?.row?.value).slice(3, 5)).toEqual([
@@ -308,6 +309,25 @@ describe('a rule that a read has broken', () => {
       },
     })
   })
+})
+
+test('a read misses what was answered before it began, and not what was in flight', () => {
+  const begin = (id: number, time: number, f: 'put' | 'get'): HistoryEvent => ({
+    ...{ type: 'invoke', id, client: `c${id}`, time, node: 'n1' },
+    op: f === 'put' ? { f, key: 'k0', value: `v${id}` } : { f, key: 'k0' },
+  })
+  const history: readonly HistoryEvent[] = [
+    { type: 'history', version: 1, workload: 'kv', command: '' },
+    begin(1, 10, 'put'),
+    { type: 'ok', id: 1, time: 20, result: { modRevision: 2, version: 1, revision: 2 } },
+    begin(2, 25, 'put'),
+    begin(3, 30, 'get'),
+    { type: 'ok', id: 2, time: 40, result: { modRevision: 3, version: 2, revision: 3 } },
+    { type: 'ok', id: 3, time: 50, result: { value: null, revision: 1 } },
+  ]
+  const log = { at: () => null, revisionAt: () => 1, events: [], entries: [] }
+  const { unordered } = new LiveVerdict().view({ history, log, broken: undefined, judgesStale: false }, 60)
+  expect(unordered).toMatchObject({ operation: 3, missed: 1, operations: [1, 3] })
 })
 
 test.each([1001, 1002])('the verdict on schedule %i is that of the oracle', (seed) => {

@@ -13,6 +13,7 @@ import {
   withMoment,
 } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun, type Line } from '../../../jepsen-lite/lab/lab-run.ts'
+import type { LabView } from '../../../jepsen-lite/lab/view.ts'
 import { runs } from '../../runs.ts'
 
 /** Lines of a person that still count, and the latest moment. */
@@ -95,6 +96,35 @@ test('a link and a file show nothing less than the moment that they were made at
   )
 })
 
+/** A view agrees with itself. `before`: an earlier one of the same run. */
+function expectSound(view: LabView, before: LabView | undefined): void {
+  const { now, nodes, operations, diagram } = view
+  for (const node of nodes) {
+    const { name, state, role, election, log, firstIndex, applied, commit, lastIndex, durable } = node
+    const newest = diagram?.states.findLast((one) => one.node === name)?.state
+    expect([name, state === 'running' ? role : state]).toEqual([name, newest])
+    if (state === 'running' && election !== undefined) {
+      expect(election.from).toBeLessThan(now + 0.02)
+      expect(election.until).toBeGreaterThan(now - 0.02)
+    }
+    for (const [low, high] of [
+      [firstIndex - 1, applied],
+      [applied, commit],
+      [commit, lastIndex],
+      [durable, lastIndex],
+    ] as const)
+      if (state !== 'down') expect(low).toBeLessThanOrEqual(high)
+    expect(log.map(({ index }) => index)).toEqual(log.map((_, at) => lastIndex - log.length + 1 + at))
+    for (const { next, match } of node.progress) expect(next).toBeGreaterThan(match)
+    // Terms are on disks.
+    const earlier = before?.nodes.find((one) => one.name === name)
+    if (before !== undefined && before.now <= now)
+      expect([name, node.term]).toEqual([name, Math.max(node.term, earlier?.term ?? 0)])
+  }
+  const times = operations.map(({ from }) => from)
+  expect(times).toEqual(times.toSorted((a, b) => a - b))
+}
+
 const isSame = (a: Line, b: Line): boolean => JSON.stringify(a) === JSON.stringify(b)
 
 test('a lab is at each moment the run of its schedule, which has the lines that still count', () => {
@@ -109,8 +139,12 @@ test('a lab is at each moment the run of its schedule, which has the lines that 
         expect(lab.view()).toEqual(again.view())
       }
       toTime(() => 2500)(lab, model)
+      let before: LabView | undefined
       for (const act of all) {
         const what = act(lab, model)
+        const view = lab.view(['diagram'])
+        expectSound(view, before)
+        before = view
         expect(lab.end).toBe(model.end)
         const { ops, faults } = lab.schedule
         expect(ops.length + faults.length).toBe(model.lines.length)

@@ -119,6 +119,43 @@ test('a view has the roles, the logs and the messages of an instant', () => {
   expect(operations).toMatchObject([{ client: 'c1', outcome: 'ok', text: 'put k0 = "c1.0"' }])
 })
 
+test('a leader knows what it has sent to a follower, and what that has acknowledged', () => {
+  const lab = new Lab(labSchedule(7, { nodes: 3, spares: 0 }))
+  lab.runTo(4000)
+  lab.add(put(0))
+  while (!lab.view().messages.some(({ type }) => type === 'append')) lab.step()
+  const progress = () => lab.view().nodes.flatMap((node) => node.progress)
+  expect(progress()).toMatchObject([
+    { next: 4, match: 2 },
+    { next: 4, match: 2 },
+  ])
+  lab.runTo(4600)
+  expect(progress()).toMatchObject([
+    { next: 4, match: 3 },
+    { next: 4, match: 3 },
+  ])
+})
+
+test('a node that is down has what its disk has, opens it, and runs', () => {
+  const lab = new Lab(labSchedule(7, { nodes: 3, spares: 0, readMs: 20 }))
+  lab.runTo(4000)
+  lab.add(put(0))
+  lab.runTo(4600)
+  const nodeOf = () => lab.view().nodes[0] ?? expect.fail()
+  const disk = () => {
+    const { term, durable, lastIndex, log, member } = nodeOf()
+    return { term, durable, lastIndex, log, member }
+  }
+  const before = disk()
+  lab.add({ kind: 'crash', target: 0, point: 'now', skip: 0, inFlight: 'lost', silent: false, ms: 500 })
+  const states = new Set([nodeOf().state])
+  for (let ms = lab.now; lab.now < ms + 2000; lab.runTo(lab.now + 5)) {
+    states.add(nodeOf().state)
+    expect(disk()).toEqual(before)
+  }
+  expect([...states]).toEqual(['running', 'down', 'opening'])
+})
+
 test('a node that is down stays a member, and a removed one does not', () => {
   const lab = new Lab(labSchedule(7))
   lab.runTo(4000)
@@ -445,6 +482,20 @@ describe('a fault that is healed', () => {
     lab.add({ kind: 'heal', fault: 'one-way', target: 2 })
     lab.runTo(at + 300)
     expect(lab.view().cuts).toEqual([{ from: 'n4', to: 'n3' }])
+  })
+
+  it('is found by the first machine of its smaller side, which of two halves is the one that it names', () => {
+    const lab = new Lab(labSchedule(7, { nodes: 4, spares: 0 }))
+    lab.runTo(at)
+    lab.add({ kind: 'partition', side: [1, 2], ms: 5000, ...cut })
+    lab.add({ kind: 'partition', side: [1, 2, 3], ms: 5000, ...cut })
+    lab.runTo(at + 100)
+    const nodes = () => lab.view().faults.map((one) => one.nodes)
+    expect(nodes()).toEqual([['n2', 'n3'], ['n1']])
+    lab.add({ kind: 'heal', fault: 'partition', target: 1 })
+    lab.runTo(at + 200)
+    expect(nodes()).toEqual([['n1']])
+    expect(lab.view().cuts).toHaveLength(6)
   })
 
   it('lets a node keep the entries of its log again, whatever fault of the kind is left', () => {

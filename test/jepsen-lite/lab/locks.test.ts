@@ -180,3 +180,31 @@ it('a lock whose lease has ended cannot be released', () => {
   run.runTo(10_000)
   expect(answersIn(run).at(-1)).toBe('c1 release the lock: failed, lease not found')
 })
+
+it('a client has one request at a time, and a client beyond the last is one of them', () => {
+  const line = (kind: string, client: number) => `2000:${kind},client=${client},node=leader,key=0,x=0`
+  const lines = [line('lock', 1), line('write', 4), line('write', 1)]
+  const later = ['2300:put,client=0,node=leader,key=0,x=41', '2500:release,client=1,node=leader,key=0,x=0']
+  const run = new LabRun(parseLink(['seed=1,nodes=3', ...lines, ...later].join(';')))
+  run.runTo(3000)
+  const { operations } = run.view()
+  expect(operations.map(({ client, text }) => `${client} ${text}`)).toEqual([
+    'c2 take the lock',
+    'c2 write c2.0',
+    'c2 write c2.1',
+    'c1 put k0 = "c1.0"',
+    'c2 release the lock',
+  ])
+  const ofLock = operations.filter(({ client }) => client === 'c2')
+  for (const [at, { until = Number.POSITIVE_INFINITY }] of ofLock.entries())
+    expect(ofLock[at + 1]?.from ?? until).toBeGreaterThanOrEqual(until)
+})
+
+it.each([2001, 2020, 2060, 2120])(
+  'a run that ends at %i ms, while a lock is taken, breaks no rule',
+  (now) => {
+    const schedule = parseLink('seed=1,nodes=3;2000:lock,client=0,node=leader,key=0,x=0')
+    const { violation } = finishedRun({ schedule, now })
+    expect(violation).toBeUndefined()
+  },
+)
