@@ -18,6 +18,7 @@ interface LabClient {
   readonly link: Value<string>
   readonly isPlaying: Value<boolean>
   readonly speed: Value<number>
+  open(link: string): void
   play(): void
   goTo(ms: number): void
   act(...lines: string[]): void
@@ -32,6 +33,8 @@ interface LessonPlayer {
   readonly isAway: Value<boolean>
   readonly lessonRun: Value<string | undefined>
   readonly isEnd: Value<boolean>
+  readonly isHintShown: Value<boolean>
+  readonly isSolved: Value<boolean>
   readonly canContinue: Value<boolean>
   readonly address: Value<string | undefined>
   readonly reached: Value<readonly boolean[]>
@@ -277,6 +280,81 @@ describe('the run of a lesson', () => {
     expect([now(), player.isAway.value, done]).toEqual([4000, true, []])
     player.close()
     expect([client.link.value, player.address.value]).toEqual([lesson.steps[0]?.run, undefined])
+  })
+})
+
+describe('a lesson that is opened', () => {
+  const other = parseLesson(TEXT.replace('"Leaders"', '"Other leaders"'))
+  const state = () => [
+    ...[now(), client.link.value, client.isPlaying.value, player.at.value, player.phase.value],
+    ...[player.predicted.value, player.right.value, player.isAway.value, player.isHintShown.value],
+    ...[player.isSolved.value, player.canContinue.value, player.reached.value],
+    ...[player.lessonRun.value, player.address.value],
+  ]
+  /** Acts of a user in the lesson before. */
+  const acts: readonly (() => void)[] = [
+    () => player.predict(0),
+    () => player.solve(),
+    () => {
+      player.isHintShown.value = true
+    },
+    () => player.free(),
+    () => client.act(cutOffLine('n2', 500)),
+    () => player.close(),
+  ]
+
+  it.each([0, 1, 2])('at step %i after another one is as if it were the first', (at) => {
+    player.begin('other', other, at)
+    settle()
+    const fresh = state()
+    start()
+    begin(at)
+    for (const [number, act] of acts.entries()) {
+      act()
+      settle()
+      player.begin('other', other, at)
+      settle()
+      expect([number, state()]).toEqual([number, fresh])
+      begin(at)
+    }
+  })
+
+  it('and left while it plays leaves a run without an end', () => {
+    for (const leave of [() => player.close(), () => player.free()])
+      for (const [at, play] of [() => {}, () => player.predict(0), () => player.solve()].entries()) {
+        start()
+        begin(at)
+        play()
+        settle()
+        expect([at, client.isPlaying.value]).toEqual([at, true])
+        leave()
+        client.speed.value = 100
+        client.frame(1000)
+        client.frame(1090)
+        expect(requests).toMatchObject([{ kind: 'run', ms: now() + 9000 }])
+      }
+  })
+
+  it('is left for the run of another cluster, and does not take it for its own', () => {
+    for (let at = 0; at < 3; at++)
+      for (const open of ['seed=1', 'seed=3,at=4000', 'seed=1,nodes=3,at=4000']) {
+        start()
+        begin(at)
+        client.open(open)
+        settle()
+        client.speed.value = 100
+        client.play()
+        for (const frame of [1000, 1100]) {
+          client.frame(frame)
+          settle()
+        }
+        const isOwn = at === 2 && open === 'seed=1'
+        expect([at, open, player.isAway.value, done]).toEqual([at, open, !isOwn, []])
+        expect(player.address.value === undefined).toBe(!isOwn)
+        player.again()
+        settle()
+        expect([player.isAway.value, client.link.value]).toEqual([false, player.lessonRun.value])
+      }
   })
 })
 

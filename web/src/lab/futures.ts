@@ -1,7 +1,7 @@
 // Futures that the run has left: an action at an earlier moment, or undo, forgets lines. Each such schedule is kept. It
 // can be opened again at the moment where it differs.
 
-import { type LinkLine, linkLines } from './link-lines.ts'
+import { headOf, type LinkLine, linkLines } from './link-lines.ts'
 
 /** How many are kept. */
 const FUTURES_MAX = 8
@@ -23,9 +23,6 @@ function missing(link: string, other: string): LinkLine[] {
     return at < 0
   })
 }
-
-/** The seed and the cluster of a run. */
-const headOf = (link: string): string => link.split(';', 1)[0] ?? ''
 
 /** The futures after the run has changed from one link to another, the newest first. */
 export function futuresAfter(futures: readonly Future[], before: string, after: string): readonly Future[] {

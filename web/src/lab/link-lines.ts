@@ -1,5 +1,5 @@
-// The lines of a schedule in the fragment of a URL (jepsen-lite/lab/schedule-link.ts): their times, and a link without
-// the last of them.
+// The parts of a schedule in the fragment of a URL (jepsen-lite/lab/schedule-link.ts): its head, its lines with their
+// times, and a link without the last of them.
 
 /** An action of a person. */
 export interface LinkLine {
@@ -7,6 +7,9 @@ export interface LinkLine {
   readonly kind: string
   readonly text: string
 }
+
+/** The seed and the cluster of a run. */
+export const headOf = (link: string): string => link.split(';', 1)[0] ?? ''
 
 /** The lines, in the order of their times. */
 export function linkLines(link: string): LinkLine[] {

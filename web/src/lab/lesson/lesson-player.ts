@@ -6,6 +6,7 @@ import { holdsIn } from '../../../../jepsen-lite/lab/lessons/facts.ts'
 import type { BreakStep, Lesson, LessonStep } from '../../../../jepsen-lite/lab/lessons/lesson.ts'
 import type { LabView } from '../../../../jepsen-lite/lab/view.ts'
 import type { LabClient } from '../lab-client.ts'
+import { headOf } from '../link-lines.ts'
 
 /**
  * arriving: the run is on its way to where the step begins; asked: it stands there, and the user predicts or acts;
@@ -50,12 +51,13 @@ export class LessonPlayer {
   readonly isFree = signal(false)
   readonly step = computed<LessonStep | undefined>(() => this.open.value?.lesson.steps[this.at.value])
   readonly isLast = computed(() => this.at.value + 1 === this.open.value?.lesson.steps.length)
-  /** The run is not the one of the step: the panel offers the way back. */
+  /** The run is not the one of the step, or not one of its cluster for a task: the panel offers the way back. */
   readonly isAway = computed(() => {
     const [step, phase] = [this.step.value, this.phase.value]
-    if (step === undefined || phase === 'arriving') return false
-    if (this.isFree.value) return true
-    return step.kind !== 'break' && this.#client.link.value !== step.run
+    if (step === undefined) return false
+    if (this.isFree.value || phase === 'arriving') return this.isFree.value
+    const link = this.#client.link.value
+    return step.kind === 'break' ? headOf(link) !== headOf(step.run) : link !== step.run
   })
   /** The last step is done. */
   readonly isEnd = computed(() => this.isLast.value && this.phase.value === 'done')
@@ -219,12 +221,10 @@ export class LessonPlayer {
     if (phase === 'arriving') {
       const isThere = Math.abs(view.now - this.#arrival) <= NEAR_MS || (isOver && view.now < this.#arrival)
       if (link === this.lessonRun.peek() && isThere) this.#arrive(step)
-    } else if (step.kind === 'break') {
+    } else if (this.isAway.peek()) this.#client.playsUntil = Number.POSITIVE_INFINITY
+    else if (step.kind === 'break') {
       if (isReached(step, view)) this.#end(step)
-    } else if (phase === 'running') {
-      if (link !== step.run) this.#client.playsUntil = Number.POSITIVE_INFINITY
-      else if (view.now >= step.until - NEAR_MS || isOver) this.#end(step)
-    }
+    } else if (phase === 'running' && (view.now >= step.until - NEAR_MS || isOver)) this.#end(step)
   }
 
   #end(step: LessonStep): void {
