@@ -119,6 +119,27 @@ describe('a run that is opened', () => {
     expect(client.isPlaying.value).toBe(false)
   })
 
+  it('and refused takes with it what was requested for it meanwhile', () => {
+    opened('seed=7')
+    const { link, view } = { link: client.link.value, view: client.view.value }
+    for (const request of [
+      () => client.act(writeLine(0, 'leader')),
+      () => client.goTo(9000),
+      () => client.skip(),
+      () => client.check(),
+      () => client.undo(),
+    ]) {
+      client.open('seed=1;12:putt')
+      request()
+      sides.settle()
+      expect([client.refusal.value?.of, client.checked.value]).toEqual(['link', undefined])
+      expect([client.link.value, client.view.value]).toEqual([link, view])
+    }
+    client.act(writeLine(0, 'leader'))
+    sides.settle()
+    expect(client.link.value).toContain('put')
+  })
+
   it('says what is wrong with its text', () => {
     opened('seed=1;12:putt')
     expect(client.refusal.value).toEqual({ of: 'link', why: expect.stringContaining('faults[0].kind') })
@@ -174,6 +195,25 @@ describe('time', () => {
     client.frame(1000)
     client.frame(61_000)
     expect(sides.requests).toEqual([{ kind: 'run', ms: begun + 10, realMsMax: 24 }])
+  })
+
+  it('that stood still for long is not made up for, each time that it passes again', () => {
+    opened()
+    client.speed.value = 100
+    client.frame(1000)
+    client.frame(1001)
+    sides.settle()
+    for (const rest of [10_000, 70_000, 4_000_000]) {
+      client.pause()
+      const begun = sides.now
+      client.play()
+      client.frame(rest)
+      sides.settle()
+      expect(sides.now).toBe(begun)
+      client.frame(rest + 1)
+      sides.settle()
+      expect(sides.now).toBeCloseTo(begun + 100)
+    }
   })
 
   it('stands still when it is paused, and at the end of all runs', () => {

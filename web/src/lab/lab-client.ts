@@ -165,8 +165,8 @@ export class LabClient {
     const of = REFUSED[request?.kind ?? 'run'] ?? 'run'
     // Requests after it were for the run that did not begin.
     if (of === 'link') this.#waiting.length = 0
-    if (request?.kind === 'check') this.checked.value = undefined
     batch(() => {
+      this.checked.value = undefined
       this.isPlaying.value = false
       this.refusal.value = { of, why }
     })
