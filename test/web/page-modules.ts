@@ -1,7 +1,8 @@
-// Loads modules of the page in Node: JSX is compiled, and style sheets are empty.
+// Loads modules of the page in Node: JSX is compiled, style sheets are empty, and lessons are read from their files.
 
-import { readFileSync } from 'node:fs'
+import { globSync, readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { transformSync } from 'rolldown/utils'
 
@@ -13,9 +14,21 @@ function registerPageHooks(): void {
   if (shared[REGISTERED]) return
   shared[REGISTERED] = true
   registerHooks({
+    resolve(name, context, next) {
+      // The package, where Node would take its own module.
+      const resolved = next(name === 'buffer/' ? 'buffer/index.js' : name, context)
+      const [page = ''] = /\?page=\d+$/.exec(context.parentURL ?? '') ?? []
+      return /\/web\/src\/lab\/.*\.tsx?$/.test(resolved.url)
+        ? { ...resolved, url: resolved.url + page }
+        : resolved
+    },
     load(url, context, next) {
       if (/\.css$/.test(url)) return { format: 'module', source: '', shortCircuit: true }
-      if (!/\/web\/src\/.*\.tsx$/.test(url)) return next(url, context)
+      if (/\/bundled-lessons\.ts\b/.test(url)) {
+        const loaded = next(url, context)
+        return { ...loaded, source: `import.meta.glob = () => (${lessonFiles()})\n${loaded.source}` }
+      }
+      if (!/\/web\/src\/.*\.tsx(\?|$)/.test(url)) return next(url, context)
       const path = fileURLToPath(url)
       const { code, errors } = transformSync(path, readFileSync(path, 'utf8'), {
         jsx: { runtime: 'automatic', importSource: 'preact' },
@@ -30,4 +43,19 @@ function registerPageHooks(): void {
 export async function load<Module>(path: string): Promise<Module> {
   registerPageHooks()
   return (await import(`../../web/src/${path}`)) as Module
+}
+
+let pages = 0
+
+/** Loads modules of the lab for a page that is loaded again: it shares none of them with a page before it. */
+export function loaderOfPage(): typeof load {
+  const page = ++pages
+  return (path) => load(`${path}?page=${page}`)
+}
+
+/** The files of the lessons by their names, as JSON. */
+function lessonFiles(): string {
+  const folder = join(import.meta.dirname, '../../docs/learn/lessons')
+  const files = globSync(join(folder, '*.json'))
+  return `{${files.map((path) => `"${basename(path)}": ${readFileSync(path, 'utf8')}`).join()}}`
 }

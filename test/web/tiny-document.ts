@@ -111,6 +111,47 @@ export class TinyNode {
     return null
   }
 
+  /** Knows the name of an element, its classes and its attributes, and the absence of an attribute. */
+  matches(selectors: string): boolean {
+    return selectors.split(', ').some((selector) => {
+      const [, name = '', rest = ''] =
+        /^([a-z]*)((?:\.[\w-]+|(?::not\()?\[[^\]]+\]\)?)*)$/.exec(selector) ?? []
+      if (name + rest !== selector) throw new Error(`unknown selector: ${selector}`)
+      const classes = this.attributes.get('class')?.split(' ') ?? []
+      return (
+        (name === '' || name === this.localName) &&
+        [...rest.matchAll(/\.([\w-]+)/g)].every(([, one = '']) => classes.includes(one)) &&
+        [...rest.matchAll(/(:not\()?\[([\w-]+)(?:="([^"]*)")?\]/g)].every(
+          ([, not, attribute = '', value]) => {
+            const own = this.attributes.get(attribute)
+            return (not === undefined) === (value === undefined ? own !== undefined : own === value)
+          },
+        )
+      )
+    })
+  }
+
+  closest(selectors: string): TinyNode | null {
+    return this.matches(selectors) ? this : (this.parentNode?.closest(selectors) ?? null)
+  }
+
+  getBoundingClientRect(): { readonly top: number; readonly bottom: number; readonly left: number } {
+    return { top: 0, bottom: 0, left: 0 }
+  }
+
+  /** A unit of a drawing is a pixel. */
+  getScreenCTM(): null {
+    return null
+  }
+
+  setPointerCapture(): void {}
+
+  click(): void {
+    this.fire('click')
+  }
+
+  blur(): void {}
+
   focus(): void {}
 
   scrollIntoView(): void {}

@@ -2,7 +2,6 @@
 
 import { client, cutOffLeader, healNewest, picked, write } from './lab-state.ts'
 import { endLesson, hasLesson, openList, player } from './lesson/lesson-state.ts'
-import { forgetSide } from './partition-state.ts'
 
 export const SHORTCUTS = [
   { shown: 'Space', text: 'play or pause' },
@@ -44,7 +43,6 @@ export function onKey({ backMs, showKeys }: KeyOptions): () => void {
     b: () => hasLesson.peek() && player.back(),
     Escape: () => {
       picked.value = undefined
-      forgetSide()
     },
     '?': showKeys,
   }

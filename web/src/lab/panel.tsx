@@ -13,11 +13,7 @@ interface GroupProps {
   readonly children: ComponentChildren
 }
 
-interface PanelProps extends GroupProps {
-  readonly onClose?: () => void
-}
-
-export function Panel({ title, onClose, children }: PanelProps) {
+export function Panel({ title, children }: GroupProps) {
   const element = useRef<HTMLElement>(null)
   useEffect(() => {
     if (element.current !== null) scrollToPanel(element.current)
@@ -30,7 +26,6 @@ export function Panel({ title, onClose, children }: PanelProps) {
           kind="quiet"
           onClick={() => {
             picked.value = undefined
-            onClose?.()
           }}
         >
           Close

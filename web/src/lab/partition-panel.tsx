@@ -5,13 +5,13 @@ import { Button } from '../design/button.tsx'
 import { Checkbox } from '../design/field.tsx'
 import { faultMs, nodes, picked } from './lab-state.ts'
 import { DurationSelect, Panel } from './panel.tsx'
-import { choose, chosen, cutOffSide, drawnSide, forgetSide } from './partition-state.ts'
+import { choose, chosen, cutOffSide, drawnSide } from './partition-state.ts'
 
 export function PartitionPanel() {
   const side = drawnSide.value
   const others = nodes.value.filter(({ name }) => !side?.includes(name)).map(({ name }) => name)
   return (
-    <Panel title="Partition" onClose={forgetSide}>
+    <Panel title="Partition">
       <p>Draw a line through the ring, or choose the nodes of one side.</p>
       <div class="panel-buttons panel-choices">
         {nodes.value.map(({ name }) => (

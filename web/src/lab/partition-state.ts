@@ -1,13 +1,16 @@
 // The partition that a person is about to make: by a line through the ring, or by choosing the nodes of one side.
 
-import { computed, signal } from '@preact/signals'
+import { computed, effect, signal } from '@preact/signals'
 import { client, faultMs, nodes, picked } from './lab-state.ts'
 import { partitionLine } from './line-texts.ts'
 import { besideLine, smallerSide } from './partition.ts'
 import { nodePlace, type Point } from './ring-layout.ts'
 
-/** The nodes that were chosen for one side. */
+/** The nodes that were chosen for one side, while somebody chooses. */
 export const chosen = signal<readonly string[]>([])
+effect(() => {
+  if (picked.value?.kind !== 'partition') chosen.value = []
+})
 /** The line that is being drawn, on the stage. */
 export const drawnLine = signal<{ readonly from: Point; readonly to: Point }>()
 
@@ -37,9 +40,4 @@ export function cutOffSide(): void {
   if (side === undefined) return
   chosen.value = []
   client.act(partitionLine(side, faultMs.value))
-}
-
-export function forgetSide(): void {
-  chosen.value = []
-  drawnLine.value = undefined
 }
