@@ -1,5 +1,6 @@
 // The address of the page: the run, and the moment at which it is shown while time stands still.
 
+import { signal } from '@preact/signals'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { LabAnswers } from '../../../web/src/lab/lab-answers.ts'
 import { writeLine } from '../../../web/src/lab/line-texts.ts'
@@ -19,7 +20,7 @@ interface LabClient {
 }
 const { LabClient } = await load<{ readonly LabClient: new (port: object) => LabClient }>('lab/lab-client.ts')
 const { followAddress, presentAddress } = await load<{
-  readonly followAddress: (client: LabClient, onOpen: () => void) => () => void
+  readonly followAddress: (client: LabClient, onOpen: () => void, lesson: object) => () => void
   readonly presentAddress: (client: LabClient) => string
 }>('lab/address.ts')
 
@@ -32,6 +33,8 @@ let hash: string
 /** Fragments that the page wrote. */
 let written: string[]
 let opened = 0
+/** The address of a lesson that is open. */
+const lesson = signal<string | undefined>(undefined)
 let changed: () => void
 let end: () => void
 
@@ -50,7 +53,7 @@ function openPage(fragment: string): void {
       receive = listener
     },
   })
-  end = followAddress(client, () => opened++)
+  end = followAddress(client, () => opened++, { open: () => false, address: lesson })
 }
 
 /** Somebody edits the address. */
@@ -67,6 +70,7 @@ beforeEach(() => {
   vi.useFakeTimers()
   written = []
   opened = 0
+  lesson.value = undefined
   vi.stubGlobal('location', {
     get hash() {
       return hash
@@ -166,6 +170,25 @@ describe('the address', () => {
     await edit('#seed=8')
     expect(opened).toBe(2)
   })
+})
+
+it('the step of a lesson has its address, whenever it begins and whatever the run does', async () => {
+  openPage(`#${RUN}`)
+  await settled()
+  for (const waits of [0, 100, 299, 1000])
+    for (const step of ['lesson=lock,step=1', 'lesson=lock,step=2']) {
+      lesson.value = undefined
+      client.goTo(3000 + waits)
+      await vi.advanceTimersByTimeAsync(waits)
+      lesson.value = step
+      await vi.advanceTimersByTimeAsync(100)
+      client.act(writeLine(1, 'leader'))
+      await settled()
+      expect([waits, hash]).toEqual([waits, `#${step}`])
+    }
+  lesson.value = undefined
+  await settled()
+  expect(hash).toMatch(/^#seed=7,at=\d+;3000:put/)
 })
 
 it('Share has the moment, and whoever opens it sees the same', async () => {

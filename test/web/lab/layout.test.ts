@@ -187,6 +187,29 @@ describe('the lanes of clients', () => {
     expect([500, 6000].map((time) => placeOn(axis, time))).toEqual([0, 334])
   })
 
+  it('have each operation whole, however others begin and end during it', () => {
+    const [width, now] = [1000, 2200]
+    for (const others of [
+      [],
+      [[1100, 1200]],
+      [
+        [1100, 1200],
+        [1050, 1950],
+      ],
+      [
+        [1000, 1010],
+        [1300, 2000],
+      ],
+    ]) {
+      const all = [lasting(1000, 2000), ...others.map(([from = 0, until = 0]) => lasting(from, until))]
+      const axis = laneAxis(all, now, width)
+      expect(axis).toMatchObject([{ from: 980, to: 2020, x1: 0 }, { from: now }])
+      const scale = (placeOn(axis, 2000) - placeOn(axis, 1000)) / 1000
+      for (const { from, until } of all)
+        expect(placeOn(axis, until ?? now) - placeOn(axis, from)).toBeCloseTo(((until ?? now) - from) * scale)
+    }
+  })
+
   it('end now, and begin early enough for the newest operations', () => {
     const ends = (from: number, until: number | undefined, now: number) =>
       laneAxis([lasting(1000, 2500), lasting(from, until)], now, 1000).map(({ from, to }) => [from, to])
