@@ -11,7 +11,7 @@ import {
 import { text } from '../sim/oracle/model-row.ts'
 
 export function entryLabel(frame: Uint8Array | undefined): string {
-  if (frame === undefined) return 'initial state'
+  if (frame === undefined) return ''
   const { kind, version } = readHeader(frame)
   if (kind === ENTRY_CONFIGURATION) return 'members'
   if (kind === ENTRY_LEADER_LEASES) return 'leader leases'

@@ -3,11 +3,13 @@
 import { asReplicaId, type Configuration, type Decision, type ReplicaId } from '../../src/raft/index.ts'
 import type { SimFault } from '../sim/faults/fault-kinds.ts'
 import type { LastingFault } from '../sim/faults/injector.ts'
+import { recovered } from '../sim/oracle/recovery.ts'
 import type { RuleViolation } from '../sim/oracle/violation.ts'
 import { Run } from '../sim/run.ts'
 import { ALL_OPS, type Schedule, type ScheduledOp } from '../sim/schedule/schedule.ts'
 import type { SimEvent } from '../sim/sim-event.ts'
 import type { Wait, Waits } from '../sim/world/cluster.ts'
+import type { SimDisk } from '../sim/world/disk.ts'
 import type { Machine, Process } from '../sim/world/process.ts'
 import type { HistoryEvent } from '../workload/history.ts'
 import { type Caption, captionOf } from './captions.ts'
@@ -20,6 +22,7 @@ import { messageLabel } from './message-label.ts'
 import { lockViews, OperationViews } from './operation-views.ts'
 import { storesView } from './store-views.ts'
 import {
+  type EntryView,
   type FaultView,
   type LabView,
   type LinkView,
@@ -55,6 +58,8 @@ export class LabRun {
   readonly #operations = new OperationViews(SHOWN.operations)
   readonly #waits: Waits
   readonly #watches = new WatchViews()
+  /** First index of each log on a disk, by the sequence number at which it was read. */
+  readonly #firstsOnDisk = new WeakMap<SimDisk, { readonly sequence: number; readonly first: number }>()
   /** The wait in whose middle it stands still. */
   #wait: Wait | undefined
   #isOver = false
@@ -295,10 +300,10 @@ export class LabRun {
     const { durable } = replica
     const lastDurable = durable.terms.length - 1
     if (process === undefined || status === undefined) {
-      const log = this.#log(lastDurable, (index) => durable.terms[index])
       return {
-        ...{ ...EMPTY, name, state: process === undefined ? 'down' : 'opening', term: durable.term, log },
-        ...{ durable: lastDurable, lastIndex: lastDurable, commit: durable.commit, applied: durable.applied },
+        ...{ ...EMPTY, name, state: process === undefined ? 'down' : 'opening', term: durable.term },
+        ...{ durable: lastDurable, commit: durable.commit, applied: durable.applied },
+        ...this.#log(this.#firstOnDisk(machine), lastDurable, (index) => durable.terms[index]),
         member: membership(this.#newestConfiguration(), replica.id),
         clock: this.#clock(machine),
       }
@@ -308,12 +313,12 @@ export class LabRun {
     const { configuration, stableIndex, lastIndex, commit, applied, firstIndex, role, term } = status
     const terms = replica.core?.terms
     return {
-      ...{ name, state: process.paused ? 'paused' : 'running', role, term, commit, applied, firstIndex },
-      ...{ lastIndex, durable: stableIndex, vote: names(status.vote) },
+      ...{ name, state: process.paused ? 'paused' : 'running', role, term, commit, applied },
+      ...{ durable: stableIndex, vote: names(status.vote) },
       ...{ leader: names(status.leader), member: membership(configuration, replica.id) },
       election: role === 'leader' ? undefined : this.#election(process),
       clock: this.#clock(machine),
-      log: this.#log(lastIndex, (index) => terms?.[index]),
+      ...this.#log(firstIndex, lastIndex, (index) => terms?.[index]),
       progress:
         role === 'leader'
           ? status.progress.map(({ id, next, match }) => ({ name: this.#nameOf(id), next, match }))
@@ -332,14 +337,36 @@ export class LabRun {
     return running.toSorted((a, b) => b.applied - a.applied)[0]?.configuration
   }
 
-  #log(lastIndex: number, termAt: (index: number) => number | undefined): MachineView['log'] {
+  /** First index of the log on the disk of a machine whose store is not open. */
+  #firstOnDisk({ disk, limits }: Machine): number {
+    const known = this.#firstsOnDisk.get(disk)
+    if (known?.sequence === disk.sequence) return known.first
+    const first = recovered(disk, limits).storage?.log.firstIndex() ?? 1
+    this.#firstsOnDisk.set(disk, { sequence: disk.sequence, first })
+    return first
+  }
+
+  /** `termAt` knows also the terms of deleted entries. */
+  #log(
+    firstIndex: number,
+    lastIndex: number,
+    termAt: (index: number) => number | undefined,
+  ): Pick<MachineView, 'firstIndex' | 'lastIndex' | 'lastIncluded' | 'log'> {
     const { invariants } = this.#run.cluster
-    const first = Math.max(1, lastIndex - SHOWN.entries + 1)
-    return Array.from({ length: Math.max(0, lastIndex - first + 1) }, (_, at) => {
-      const index = first + at
-      const term = termAt(index) ?? 0
-      return { index, term, label: entryLabel(invariants.frameOf(index, term)) }
-    })
+    const term = (index: number): number => termAt(index) ?? 0
+    const frame = (index: number): Uint8Array | undefined => invariants.frameOf(index, term(index))
+    const entry = (index: number, label: string): EntryView => ({ index, term: term(index), label })
+    const first = Math.max(firstIndex, lastIndex - SHOWN.entries + 1)
+    return {
+      ...{ firstIndex, lastIndex },
+      lastIncluded:
+        firstIndex > 1
+          ? entry(firstIndex - 1, frame(firstIndex - 1) === undefined ? 'initial state' : 'in the store')
+          : undefined,
+      log: Array.from({ length: lastIndex - first + 1 }, (_, at) =>
+        entry(first + at, entryLabel(frame(first + at))),
+      ),
+    }
   }
 
   /** The deadline of the core, by the clock of its process. */
@@ -386,5 +413,5 @@ const EMPTY: Omit<MachineView, 'name'> = {
     firstIndex: 1,
     lastIndex: 0,
   },
-  ...{ log: [], progress: [] },
+  ...{ lastIncluded: undefined, log: [], progress: [] },
 }

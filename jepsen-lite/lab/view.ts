@@ -46,7 +46,9 @@ export interface MachineView {
   /** First index that its log still has. */
   readonly firstIndex: number
   readonly lastIndex: number
-  /** The newest entries, the oldest of them first. */
+  /** The entry before `firstIndex`, which is deleted: the log keeps its term (paper §7). undefined: there is none. */
+  readonly lastIncluded: EntryView | undefined
+  /** The newest entries that its log has, the oldest of them first. */
   readonly log: readonly EntryView[]
   /** Empty unless it leads. */
   readonly progress: readonly ProgressView[]

@@ -1,5 +1,6 @@
 // The engine of the lab: a schedule that grows while it runs.
 
+import { readFileSync } from 'node:fs'
 import { describe, expect, it, test } from 'vitest'
 import {
   formatLink,
@@ -10,8 +11,9 @@ import {
   parseNewLine,
 } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun, type NewLine } from '../../../jepsen-lite/lab/lab-run.ts'
+import { parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
 import { linkMoment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
-import { LOST_SHOWN_MS } from '../../../jepsen-lite/lab/view.ts'
+import { LOST_SHOWN_MS, type MachineView } from '../../../jepsen-lite/lab/view.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 
 const put = (client: number, key = 0) => ({ kind: 'put', client, node: 'leader', key, x: PLAIN_X }) as const
@@ -213,7 +215,8 @@ test('several members leave in one change', () => {
   const { members, nodes, notes } = lab.view()
   expect(members).toEqual(['n1', 'n2', 'n3'])
   // One entry begins the change, and one ends it.
-  expect(nodes[0]?.log.map(({ label }) => label)).toEqual(['initial state', 'new term', 'members', 'members'])
+  expect(nodes[0]?.log.map(({ label }) => label)).toEqual(['new term', 'members', 'members'])
+  expect(nodes[0]?.lastIncluded).toMatchObject({ index: 1, label: 'initial state' })
   expect(notes.map(({ text }) => text)).toContainEqual(
     expect.stringMatching(/^n\d is requested to remove n4 and n5 in one change\.$/),
   )
@@ -616,6 +619,50 @@ it('a follower that was away gets a snapshot after the log of the leader was com
   expect(lab.view().notes.map(({ text }) => text)).toContainEqual(
     expect.stringMatching(`n${away + 1} has installed a snapshot`),
   )
+})
+
+describe('the log of a node in a view', () => {
+  const { run } =
+    parseLesson(readFileSync(new URL('../../../docs/learn/lessons/snapshot.json', import.meta.url), 'utf8'))
+      .steps[0] ?? expect.fail()
+  const indexes = ({ log }: MachineView): number[] => log.map(({ index }) => index)
+
+  it('has the entries from its first to its last index', () => {
+    const lab = new Lab(parseLink(run))
+    for (let ms = 0; ms <= 13_000; ms += 20) {
+      lab.runTo(ms)
+      for (const node of lab.view().nodes) {
+        const { firstIndex, lastIndex, lastIncluded } = node
+        expect(indexes(node)).toEqual(
+          Array.from({ length: lastIndex - firstIndex + 1 }, (_, at) => firstIndex + at),
+        )
+        expect(lastIncluded?.index ?? 0).toBe(firstIndex - 1)
+      }
+    }
+  })
+
+  it('is empty after a snapshot, and knows the term of the last entry', () => {
+    const lab = new Lab(parseLink(run))
+    lab.runTo(6500)
+    const [, n2, n3] = lab.view().nodes
+    expect(n2 && indexes(n2)).toEqual([8, 9, 10])
+    expect(n3).toMatchObject({ log: [], lastIndex: 10, lastIncluded: { index: 10, term: 2 } })
+  })
+
+  it('is that on its disk while the node is down', () => {
+    const lab = new Lab(parseLink(run))
+    lab.runTo(6500)
+    const before = lab.view().nodes.map(indexes)
+    for (const target of [0, 1, 2])
+      lab.add({ kind: 'crash', target, point: 'now', skip: 0, inFlight: 'lost', silent: false, ms: 400 })
+    lab.runTo(6600)
+    expect(lab.view().nodes.slice(0, 3)).toMatchObject([
+      { state: 'down' },
+      { state: 'down' },
+      { state: 'down' },
+    ])
+    expect(lab.view().nodes.map(indexes)).toEqual(before)
+  })
 })
 
 it('a client that watches is sent each change', () => {

@@ -5,6 +5,7 @@ import type { MachineView, MessageView, OperationView } from '../../../jepsen-li
 import { laneAxis, placeOn } from '../../../web/src/lab/lane-axis.ts'
 import { viewOrder } from '../../../web/src/lab/lesson/view-order.ts'
 import {
+  beforeLogText,
   differsFrom,
   entryAt,
   entryState,
@@ -39,7 +40,7 @@ const node: MachineView = {
     firstIndex: 1,
     lastIndex: 0,
   },
-  ...{ log: [], progress: [] },
+  ...{ lastIncluded: undefined, log: [], progress: [] },
 }
 const message: MessageView = {
   ...{ from: 'n1', to: 'n2', number: 3, type: 'append', term: 2, label: '', sentAt: 100, arrivesAt: 140 },
@@ -141,6 +142,17 @@ describe('the grid of logs', () => {
     expect(entryAt({ log }, 5)?.label).toBe('e5')
     expect(entryAt({ log }, 3)).toBeUndefined()
     expect(entryAt({ log: [] }, 1)).toBeUndefined()
+  })
+
+  it('says what is before the log', () => {
+    const afterSnapshot = { firstIndex: 4, lastIncluded: { index: 3, term: 2, label: 'in the store' } }
+    expect([1, 2, 3, 4].map((index) => beforeLogText(afterSnapshot, index))).toEqual([
+      'not in the log: its effect is in the store',
+      'not in the log: its effect is in the store',
+      'not in the log: its effect is in the store; the log begins after it, and knows its term 2',
+      undefined,
+    ])
+    expect(beforeLogText(node, 1)).toBeUndefined()
   })
 
   it('knows the entries that differ from the log of the leader', () => {

@@ -26,6 +26,18 @@ export function entryState(
   return index <= durable ? 'durable' : 'received'
 }
 
+export const IN_STORE = 'not in the log: its effect is in the store'
+
+/** The words for an index before the log; undefined: it is not before the log. */
+export function beforeLogText(
+  { firstIndex, lastIncluded }: Pick<MachineView, 'firstIndex' | 'lastIncluded'>,
+  index: number,
+): string | undefined {
+  if (index >= firstIndex) return undefined
+  if (lastIncluded?.index !== index) return IN_STORE
+  return `${IN_STORE}; the log begins after it, and knows its term ${lastIncluded.term}`
+}
+
 /** The newest indexes of all logs, and the one that follows them. */
 export function shownIndexes(nodes: readonly MachineView[]): number[] {
   const last = Math.max(0, ...nodes.map(({ lastIndex }) => lastIndex)) + 1

@@ -5,6 +5,7 @@ import type { MachineView } from '../../../jepsen-lite/lab/view.ts'
 import { Mark } from '../design/mark.tsx'
 import { leader, nodes } from './lab-state.ts'
 import {
+  beforeLogText,
   differsFrom,
   ENTRY_STATES,
   ENTRY_TEXTS,
@@ -12,6 +13,7 @@ import {
   entryAt,
   entryState,
   followersAt,
+  IN_STORE,
   shownIndexes,
   termTint,
 } from './log-cells.ts'
@@ -63,6 +65,9 @@ export function Logs() {
           </span>
         ))}
         <span>
+          <span class="entry entry-sample entry-before entry-last" aria-hidden="true" /> {IN_STORE}
+        </span>
+        <span>
           <span class="entry entry-sample entry-words entry-durable entry-differs" aria-hidden="true">
             <span class="entry-label">k0=a</span>
           </span>{' '}
@@ -82,11 +87,11 @@ interface LogRowsProps {
 
 /** The election timer of a node changes often, its log seldom. */
 function LogRows({ node, leading, indexes, columns }: LogRowsProps) {
-  const { log, durable, commit, applied, progress } = node
+  const { log, lastIncluded, durable, commit, applied, progress } = node
   const role = roleOf(node)
   return useMemo(
     () => drawRows(node, leading, indexes),
-    [log, durable, commit, applied, progress, role, leading?.log, columns],
+    [log, lastIncluded, durable, commit, applied, progress, role, leading?.log, columns],
   )
 }
 
@@ -118,6 +123,8 @@ interface EntryProps {
 }
 
 function Entry({ node, leading, index }: EntryProps) {
+  const before = beforeLogText(node, index)
+  if (before !== undefined) return <BeforeLog node={node} index={index} text={before} />
   const entry = entryAt(node, index)
   if (entry === undefined) return null
   const state = entryState(node, index)
@@ -133,6 +140,25 @@ function Entry({ node, leading, index }: EntryProps) {
       </span>
       <span class="entry-label">{entry.label}</span>
       <EntrySign state={state} />
+      <span class="visually-hidden">{text}</span>
+    </span>
+  )
+}
+
+interface BeforeLogProps extends Pick<EntryProps, 'node' | 'index'> {
+  readonly text: string
+}
+
+function BeforeLog({ node: { lastIncluded }, index, text }: BeforeLogProps) {
+  const isLast = lastIncluded?.index === index
+  return (
+    <span class={`entry entry-before${isLast ? ' entry-last' : ''}`} title={text}>
+      {isLast && (
+        <>
+          <span class="entry-term">{lastIncluded.term}</span>
+          <span class="entry-label">{lastIncluded.label}</span>
+        </>
+      )}
       <span class="visually-hidden">{text}</span>
     </span>
   )
