@@ -33,7 +33,7 @@ export interface RunFact {
 }
 
 const COMPARISON =
-  /\s*([a-z]\w*(?:[.[\],][\w-]+\]?)*)\s*(!=|<=|>=|=|<|>|contains\b)\s*("[^"]*"|\S+)\s*(and\b|$)/y
+  /\s*([a-z]\w*(?:[.[\],][\w-]+\]?)*)\s*(!=|<=|>=|=|<|>|contains\b)\s*("[^"]*"|[^\s"]\S*)\s*(and\b|$)/y
 
 /** Throws `RangeError` for any other text. */
 export function parseFact(text: string): RunFact {
@@ -58,8 +58,15 @@ export function parseFact(text: string): RunFact {
 function comparisonOf(subjectText: string, operator: Operator, valueText: string): Comparison {
   const left = subjectOf(subjectText)
   const right = (/[.[]/.test(valueText) ? namedSubject(valueText) : undefined) ?? plainValue(valueText)
-  if (operator === 'contains' || typeof right === 'object') return { left, operator, right }
-  const problem = mismatch(right, valuesOf(left))
+  const values = valuesOf(left)
+  const problem =
+    /[<>]/.test(operator) && values !== 'number'
+      ? 'only numbers are compared by their size'
+      : operator === 'contains'
+        ? undefined
+        : typeof right === 'object'
+          ? difference(values, valuesOf(right))
+          : mismatch(right, values)
   if (problem !== undefined) throw new RangeError(`${subjectText}: ${problem}`)
   return { left, operator, right }
 }
@@ -75,7 +82,12 @@ function plainValue(text: string): FactValue {
   return /^\d+(\.\d+)?$/.test(text) ? Number(text) : text
 }
 
-function mismatch(value: FactValue, values: ReturnType<typeof valuesOf>): string | undefined {
+type Values = ReturnType<typeof valuesOf>
+
+const difference = (left: Values, right: Values): string | undefined =>
+  left === right || left === 'text' || right === 'text' ? undefined : 'the two never have the same value'
+
+function mismatch(value: FactValue, values: Values): string | undefined {
   if (value === NONE || values === 'text') return undefined
   if (values === 'number') return typeof value === 'number' ? undefined : `expected a number, found ${value}`
   if (values === 'node')
@@ -83,11 +95,11 @@ function mismatch(value: FactValue, values: ReturnType<typeof valuesOf>): string
   return values.includes(String(value)) ? undefined : `expected one of ${values.join(', ')}, found ${value}`
 }
 
-/** The names of nodes and clients in a fact. */
+/** The names of nodes, clients and watches in a fact. */
 export const namesIn = ({ comparisons }: RunFact): string[] =>
   comparisons
     .flatMap(({ left, right }) => [...left.names, ...(typeof right === 'object' ? right.names : [right])])
-    .filter((name): name is string => typeof name === 'string' && /^[nc]\d+$/.test(name))
+    .filter((name): name is string => typeof name === 'string' && /^[ncw]\d+$/.test(name))
 
 /** Whether the comparisons hold at this instant. The time of the fact is not considered. */
 export const holdsIn = ({ comparisons }: Pick<RunFact, 'comparisons'>, view: LabView): boolean =>

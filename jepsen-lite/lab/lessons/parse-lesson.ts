@@ -3,6 +3,7 @@
 
 import { type Fields, isObject } from '../../../src/operations/forms/decode.ts'
 import type { Schedule } from '../../sim/schedule/schedule.ts'
+import { LAB_MS_MAX } from '../lab-schedule.ts'
 import { formatLink, parseLink } from '../schedule-link.ts'
 import { namesIn, parseFact, type RunFact } from './facts.ts'
 import {
@@ -75,9 +76,10 @@ function readStep(place: Place, before: Before): { readonly step: LessonStep; re
   const from = place.optional('from', asNumber) ?? (own === undefined ? before.at : 0)
   const until = place.required('until', (value) => asMoment(value, from))
   if (until < from) place.fail('until', `${until} ms is before ${from} ms, where the step begins`)
+  if (until > LAB_MS_MAX) place.fail('until', `a run of the lab ends at ${LAB_MS_MAX} ms`)
   const common = {
     ...{ run: formatLink(schedule), from, until },
-    speed: place.optional('speed', asNumber),
+    speed: place.optional('speed', asSpeed),
     show: place.optional('show', asViews) ?? [],
     source: place.optional('source', asText),
   }
@@ -166,7 +168,15 @@ function readFact({ place, schedule, from, until }: StepContext, field: string, 
   const { nodes, spares, clients } = schedule.config
   const fact = place.within(field, () => parseFact(asText(text)))
   for (const name of namesIn(fact)) {
-    const [isNode, number] = [name.startsWith('n'), Number(name.slice(1))]
+    const number = Number(name.slice(1))
+    if (name.startsWith('w')) {
+      // In a task the user may begin a watch.
+      const watches = schedule.ops.filter(({ kind }) => kind === 'watch').length
+      if (field === 'when' && (number < 1 || number > watches))
+        place.fail(field, `there is no ${name} in this run: it begins ${watches} watches`)
+      continue
+    }
+    const isNode = name.startsWith('n')
     const most = isNode ? nodes + spares : clients
     if (number < 1 || number > most)
       place.fail(
@@ -231,6 +241,13 @@ function asText(value: unknown): string {
 function asNumber(value: unknown): number {
   if (typeof value === 'number' && value >= 0) return value
   throw new RangeError(`expected a number, found ${shown(value)}`)
+}
+
+/** At speed 0 a step would have no end. */
+function asSpeed(value: unknown): number {
+  const speed = asNumber(value)
+  if (speed > 0) return speed
+  throw new RangeError('expected a number above 0')
 }
 
 function asList(value: unknown): readonly unknown[] {

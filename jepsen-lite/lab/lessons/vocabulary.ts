@@ -1,6 +1,7 @@
 // The vocabulary of facts: what can be said about one instant of a run. Each subject has a form in which capital words
 // stand for names and numbers, and a reader of the view.
 
+import { MESSAGE_TYPES } from '../../sim/world/message-types.ts'
 import type { EntryView, LabView, MachineView, OperationView, WatchView } from '../view.ts'
 
 export type FactValue = number | string
@@ -21,11 +22,11 @@ interface Subject {
 const PARTS: Readonly<Record<string, string>> = {
   NODE: '(n\\d+|leader)',
   OTHER: '(n\\d+)',
-  INDEX: '(\\d+)',
+  INDEX: '([1-9]\\d*)',
   CLIENT: '(c\\d+)',
   WATCH: '(w\\d+)',
-  OPERATION: '(last|\\d+)',
-  TYPE: '([a-z-]+)',
+  OPERATION: '(last|[1-9]\\d*)',
+  TYPE: `(${MESSAGE_TYPES.join('|')})`,
 }
 
 // ---- readers
@@ -238,7 +239,7 @@ const CLUSTER: readonly Subject[] = [
   {
     form: 'messages[TYPE]',
     values: 'number',
-    meaning: 'how many messages of this type are on their way: append, heartbeat, vote, vote-answer, …',
+    meaning: `how many messages of this type are on their way: ${MESSAGE_TYPES.join(', ')}`,
     read: ({ messages }, type) => messages.filter((message) => message.type === type).length,
   },
   {

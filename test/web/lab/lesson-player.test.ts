@@ -38,6 +38,7 @@ interface LessonPlayer {
   readonly canContinue: Value<boolean>
   readonly address: Value<string | undefined>
   readonly reached: Value<readonly boolean[]>
+  readonly isLate: Value<boolean>
   begin(name: string | undefined, lesson: Lesson, at?: number): void
   goTo(at: number): void
   next(): void
@@ -226,6 +227,24 @@ describe('a task', () => {
     expect(now()).toBeGreaterThan(3408)
     expect(now()).toBeLessThan(3700)
     expect([player.isAway.value, player.isEnd.value, done]).toEqual([false, true, [['leaders', 2, true]]])
+  })
+
+  it('is not done after its time, until it is begun again', () => {
+    begin(2)
+    expect(player.isLate.value).toBe(false)
+    client.goTo(6001)
+    settle()
+    client.act(deafLine('n1', 'out', 3000))
+    client.goTo(11_000)
+    settle()
+    expect([player.reached.value, player.phase.value, player.isLate.value]).toEqual([
+      [true, true],
+      'asked',
+      true,
+    ])
+    player.again()
+    settle()
+    expect([now(), player.phase.value, player.isLate.value]).toEqual([1900, 'asked', false])
   })
 
   it('shows its solution', () => {

@@ -264,9 +264,11 @@ function Break({ step }: { readonly step: BreakStep }) {
           ? player.isSolved.value
             ? 'This is one way.'
             : 'You have done it.'
-          : player.phase.value === 'asked' && !client.isPlaying.value
-            ? 'Time stands still: play (space), or step (→).'
-            : ''}
+          : player.isLate.value
+            ? 'The time of this task has passed: start again.'
+            : player.phase.value === 'asked' && !client.isPlaying.value
+              ? 'Time stands still: play (space), or step (→).'
+              : ''}
       </p>
     </>
   )

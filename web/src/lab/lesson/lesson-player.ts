@@ -85,6 +85,11 @@ export class LessonPlayer {
       ? step.goal.map(({ fact }) => this.phase.value === 'done' || holdsIn(fact, view))
       : []
   })
+  /** The time of the task has passed: its goal no longer counts. */
+  readonly isLate = computed(() => {
+    const [step, view] = [this.step.value, this.#client.view.value]
+    return step?.kind === 'break' && view !== undefined && view.now > step.until
+  })
   readonly #client: LabClient
   readonly #isCalm: () => boolean
   readonly #onDone: NonNullable<LessonPlayerOptions['onDone']>
@@ -223,7 +228,7 @@ export class LessonPlayer {
       if (link === this.lessonRun.peek() && isThere) this.#arrive(step)
     } else if (this.isAway.peek()) this.#client.playsUntil = Number.POSITIVE_INFINITY
     else if (step.kind === 'break') {
-      if (isReached(step, view)) this.#end(step)
+      if (view.now <= step.until && isReached(step, view)) this.#end(step)
     } else if (phase === 'running' && (view.now >= step.until - NEAR_MS || isOver)) this.#end(step)
   }
 
