@@ -7,6 +7,7 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { describe, expect, it, test } from 'vitest'
 import { labAddress } from '../../jepsen-lite/commands/lab-address.ts'
 import { readExercises } from '../../jepsen-lite/exercises/exercise.ts'
+import { DIAGRAM_MS_MAX } from '../../jepsen-lite/lab/fold-views.ts'
 import { Lab, labSchedule, parseLink, parseRunFile } from '../../jepsen-lite/lab/index.ts'
 import { buildProgram as buildJepsenLite } from '../../jepsen-lite/main.ts'
 import { readMutants } from '../../jepsen-lite/mutants/mutant.ts'
@@ -151,6 +152,14 @@ test('numbers of the lab', () => {
   expect(page).toContain(
     `Messages take ${delayMs} to ${delayMs + jitterMs} ms and disks ${writeMs} to ${writeMs + writeJitterMs} ms`,
   )
+  const [, messages] = /KEPT = \{ messages: (\d+)/.exec(read('jepsen-lite/lab/diagram-record.ts')) ?? []
+  expect(page).toContain(
+    `has the last ${WORDS[DIAGRAM_MS_MAX / 1000]} seconds, and at most ${messages} messages.`,
+  )
+  const clients = Array.from({ length: config.clients }, (_, at) => `\`c${at + 1}\``)
+  expect(joined('writing-a-lesson')).toContain(
+    `CLIENT is ${clients.slice(0, -1).join(', ')} or ${clients.at(-1)}.`,
+  )
   const put = { at: 1, kind: 'put', client: 0, node: 'leader', key: 0, x: 41 } as const
   const { refusal = '' } = labAddress({ ...labSchedule(), ops: Array.from({ length: 500 }, () => put) }, 5)
   const [, most] = /more than (\d+):/.exec(refusal) ?? []
@@ -211,6 +220,16 @@ test('the voter that refuses n1 in the transcript of figure 7 has a newer log, a
     new RegExp(`^\\| ${node} follower@\\d+ log=.*@(\\d+) commit`, 'm').exec(transcript)?.[1]
   expect(joined('reading-the-core')).toContain(
     `**The vote of n5 (2).** Its log ends in term ${lastTerm('n5')}, that of n1 in term ${lastTerm('n1')}.`,
+  )
+})
+
+test('the notation of a log is explained by entries of the transcript', () => {
+  const page = joined('reading-the-core')
+  const [, first, last, term, ...explained] =
+    /`(\d+)-(\d+)@(\d+)` are the entries (\d+) and (\d+) of term (\d+)/.exec(page) ?? []
+  expect(explained).toEqual([first, last, term])
+  expect(read('test/raft/golden/a-new-leader-repairs-the-seven-logs-of-figure-7.golden')).toContain(
+    ` ${first}-${last}@${term} `,
   )
 })
 

@@ -61,6 +61,17 @@ test('a lesson: the right answers, the time of the goal, and the hash of each ru
   expect(judged(parseLink(link)).trace).toBe(trace)
 })
 
+test('a lesson of which only the second step has a wrong rule', async () => {
+  const run = 'seed=1,rule=read-without-round'
+  const { status, stdout } = await runCommand(
+    'lesson',
+    fileWith(...STEPS, { kind: 'see', run, until: 300, text: 'Look.' }),
+  )
+  expect(status).toBe(0)
+  expect(stdout).toContain('3. see, from 0 to 300 ms\n')
+  expect(stdout).toContain('  seed=1,rule=read-without-round,ms=300\n')
+})
+
 test('a lesson with a question that has no right answer', async () => {
   const [question] = STEPS
   const file = fileWith({ ...question, until: 900 })

@@ -80,6 +80,29 @@ test.each(LESSONS)('$file: at each moment that a text names, something happens',
   expect(wrong).toEqual([])
 })
 
+test('the time that an answer took is that of a request in the run', async () => {
+  const wrong: string[] = []
+  let checked = 0
+  for (const { file, steps } of LESSONS)
+    for (const step of steps) {
+      const named = textsOf(step).flatMap((text) => [
+        ...text.matchAll(/\banswer (?:comes |came |did come )?(?:after|took) (\d+) ms/g),
+      ])
+      if (named.length === 0) continue
+      const lab = new Lab(parseLink(step.run))
+      lab.runTo(step.until)
+      const durations = lab
+        .view()
+        .operations.flatMap(({ from, until }) => (until === undefined ? [] : [until - from]))
+      checked += named.length
+      for (const [words, ms] of named)
+        if (!durations.some((duration) => Math.abs(duration - Number(ms)) <= 2))
+          wrong.push(`${file}: ${words}`)
+    }
+  expect(checked).toBeGreaterThan(4)
+  expect(wrong).toEqual([])
+})
+
 test.each(LESSONS)('$file: the facts of a goal have the names of its texts', ({ steps }) => {
   const goals = steps.flatMap((step) => (step.kind === 'break' ? step.goal : []))
   expect(goals.length).toBeGreaterThan(0)
