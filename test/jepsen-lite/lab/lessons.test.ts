@@ -133,6 +133,17 @@ describe('the file of a lesson', () => {
   })
 })
 
+test('the newest event of a watch, if its key was deleted', () => {
+  const lab = new Lab(parseLink('seed=1;1500:watch,client=1,node=1,key=0,x=1363'))
+  lab.runTo(1600)
+  lab.add({ kind: 'put', client: 0, node: 'leader', key: 0, x: 41 })
+  lab.runTo(2200)
+  expect(holdsIn(parseFact('w1.last = k0=c1.0 and w1.received = 1'), lab.view())).toBe(true)
+  lab.add({ kind: 'del', client: 0, node: 'leader', key: 0, x: 41 })
+  lab.runTo(2800)
+  expect(holdsIn(parseFact('w1.last = k0 and w1.received = 2'), lab.view())).toBe(true)
+})
+
 test('facts about an instant', () => {
   const lab = new Lab(labSchedule(1))
   lab.runTo(1500)
