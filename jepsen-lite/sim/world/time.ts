@@ -81,7 +81,7 @@ class Queue {
 }
 
 /** Events that are kept before cancelled ones are looked for. */
-const SWEPT_FROM = 10_000
+const SWEPT_FROM = 1000
 
 export class Time {
   now = 0
