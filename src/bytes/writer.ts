@@ -9,9 +9,12 @@ import {
   writeUint48,
   writeUint64,
 } from './integers.ts'
-import { encodeUtf8 } from './utf8.ts'
+import { encodeUtf8, utf8Length } from './utf8.ts'
 
 const FIRST_BYTES = 512
+
+/** Code units of a text that is written without the encoder if it is ASCII. */
+const SHORT_TEXT = 64
 
 const float = new DataView(new ArrayBuffer(8))
 
@@ -101,6 +104,9 @@ export class Writer {
 
   /** Writes the number of bytes in UTF-8 (4 bytes), then those bytes. */
   utf8(text: string): this {
+    // A call of the encoder takes longer than it takes to write a short text here.
+    if (text.length <= SHORT_TEXT && utf8Length(text) === text.length)
+      return this.uint32(text.length).ascii(text)
     return this.bytes(encodeUtf8(text))
   }
 
