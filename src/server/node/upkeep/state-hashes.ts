@@ -55,8 +55,9 @@ export class StateHashes {
 
   #forgetOldest(): void {
     if (this.#byIndex.size <= INDEXES_KEPT) return
-    const oldest = Math.min(...this.#byIndex.keys())
-    this.#byIndex.delete(oldest as LogIndex)
+    let oldest: LogIndex | undefined
+    for (const index of this.#byIndex.keys()) if (oldest === undefined || index < oldest) oldest = index
+    if (oldest !== undefined) this.#byIndex.delete(oldest)
   }
 }
 

@@ -61,8 +61,11 @@ export class NumberMap<T extends object> {
   /** A copy of the entries, by rising key: the map may change while it is read. */
   entries(): (readonly [key: number, value: T])[] {
     const found: [number, T][] = []
-    for (const [slot, value] of this.#values.entries())
+    if (this.#size === 0) return found
+    for (let slot = 0; slot < this.#values.length; slot++) {
+      const value = this.#values[slot]
       if (value !== undefined) found.push([this.#keys[slot] ?? FREE, value])
+    }
     return found.sort(([a], [b]) => a - b)
   }
 
