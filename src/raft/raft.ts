@@ -981,17 +981,20 @@ export class Raft {
    * the voters has applied their removal.
    */
   #trackMembers(lead: LeaderState): void {
+    let changed = false
     for (const [id, follower] of lead.progress) {
       if (isMember(this.configuration, id) || !this.settled) continue
       // The last heartbeat informs it of its removal.
       this.#replication.sendHeartbeat(follower, 0)
       lead.progress.delete(id)
+      changed = true
     }
     for (const { id } of this.configuration.members) {
       if (id === this.id || lead.progress.has(id)) continue
       lead.progress.set(id, new Progress(id, this.#log.last, this.#now, this.#limits))
+      changed = true
     }
-    lead.followers = [...lead.progress.values()].sort((a, b) => compareIds(a.id, b.id))
+    if (changed) lead.followers = [...lead.progress.values()].sort((a, b) => compareIds(a.id, b.id))
   }
 
   #settle(lead: LeaderState): void {

@@ -296,6 +296,7 @@ export class Replication {
   }
 
   #extendLeaderLease(lead: LeaderState): void {
+    if (lead.leaderLease.openRounds === 0) return
     const { newest } = lead.rounds
     const { configuration, id: self, leaderLeases, now } = this.#replica
     const counted = quorumValue(configuration, (id) =>
