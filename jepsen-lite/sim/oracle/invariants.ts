@@ -729,6 +729,8 @@ export class Invariants<Replay extends LogReplay = StoreModel> {
   #countsAll({ name, leads, begun, status }: ObservedReplica): void {
     if (status === undefined || status.role !== 'leader' || status.term !== leads) return
     const { configuration, progress, stableIndex, commit } = status
+    // In most rounds everything durable here is committed: no later entry of this term is left to count.
+    if (commit >= begun.terms.length - 1) return
     const findMatch = (id: ReplicaId): number =>
       id === status.id ? stableIndex : (progress.find((follower) => follower.id === id)?.match ?? 0)
     let reached = Number.POSITIVE_INFINITY
