@@ -39,9 +39,10 @@ export const EVENTS = [
   ...MESSAGE_TYPES.map((type) => `hears ${type}`),
 ]
 const EVENT_NUMBERS = new Map(EVENTS.map((event, number) => [event, number]))
-const MESSAGE_NUMBERS = new Map<string, number>(
-  MESSAGE_TYPES.map((type) => [type, EVENT_NUMBERS.get(`hears ${type}`) ?? 0]),
-)
+const numbersOf = (verb: string, names: readonly string[]): ReadonlyMap<string, number> =>
+  new Map(names.map((name) => [name, EVENT_NUMBERS.get(`${verb} ${name}`) ?? 0]))
+const TRIGGER_NUMBERS = numbersOf('when', TRIGGERS)
+const MESSAGE_NUMBERS = numbersOf('hears', MESSAGE_TYPES)
 
 /** Rare combinations for the generator: faults and requests at triggers, and pairs of faults at one trigger. */
 export interface Rare {
@@ -65,7 +66,7 @@ export class StateCoverage {
   }
 
   met(trigger: Trigger, machine: Machine): void {
-    this.#count(EVENT_NUMBERS.get(`when ${trigger}`) ?? 0, machine)
+    this.#count(TRIGGER_NUMBERS.get(trigger) ?? 0, machine)
   }
 
   /** `before`: faults that struck earlier at the same trigger. */
