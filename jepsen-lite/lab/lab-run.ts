@@ -304,7 +304,7 @@ export class LabRun {
         ...{ ...EMPTY, name, state: process === undefined ? 'down' : 'opening', term: durable.term },
         ...{ durable: lastDurable, commit: durable.commit, applied: durable.applied },
         ...this.#log(this.#firstOnDisk(machine), lastDurable, (index) => durable.terms[index]),
-        member: membership(this.#newestConfiguration(), replica.id),
+        ...this.#membership(this.#newestConfiguration(), replica.id),
         clock: this.#clock(machine),
       }
     }
@@ -315,7 +315,8 @@ export class LabRun {
     return {
       ...{ name, state: process.paused ? 'paused' : 'running', role, term, commit, applied },
       ...{ durable: stableIndex, vote: names(status.vote) },
-      ...{ leader: names(status.leader), member: membership(configuration, replica.id) },
+      leader: names(status.leader),
+      ...this.#membership(configuration, replica.id),
       election: role === 'leader' ? undefined : this.#election(process),
       clock: this.#clock(machine),
       ...this.#log(firstIndex, lastIndex, (index) => terms?.[index]),
@@ -323,6 +324,21 @@ export class LabRun {
         role === 'leader'
           ? status.progress.map(({ id, next, match }) => ({ name: this.#nameOf(id), next, match }))
           : [],
+    }
+  }
+
+  #membership(
+    configuration: Configuration | undefined,
+    id: ReplicaId,
+  ): Pick<MachineView, 'member' | 'isRemoved' | 'voters' | 'votersOutgoing'> {
+    if (configuration === undefined) return NO_MEMBER
+    const { voters, votersOutgoing, learners, removed } = configuration
+    const names = (ids: readonly ReplicaId[]): string[] => ids.map((one) => this.#nameOf(one))
+    const isVoter = voters.includes(id) || votersOutgoing.includes(id)
+    return {
+      member: isVoter ? 'voter' : learners.includes(id) ? 'learner' : 'none',
+      isRemoved: removed.includes(id),
+      ...{ voters: names(voters), votersOutgoing: names(votersOutgoing) },
     }
   }
 
@@ -397,13 +413,11 @@ function faultView({ fault, machines, until }: LastingFault): FaultView {
   return { kind, fields, nodes, until, text: activeText(fault, nodes) }
 }
 
-function membership(configuration: Configuration | undefined, id: ReplicaId): MachineView['member'] {
-  if (configuration?.voters.includes(id)) return 'voter'
-  return configuration?.learners.includes(id) ? 'learner' : 'none'
-}
+const NO_MEMBER = { member: 'none', isRemoved: false, voters: [], votersOutgoing: [] } as const
 
 const EMPTY: Omit<MachineView, 'name'> = {
-  ...{ state: 'down', role: 'follower', term: 0, vote: undefined, leader: undefined, member: 'none' },
+  ...{ state: 'down', role: 'follower', term: 0, vote: undefined, leader: undefined },
+  ...NO_MEMBER,
   ...{
     election: undefined,
     clock: { aheadMs: 0, rate: 1 },

@@ -29,8 +29,15 @@ export interface MachineView {
   readonly term: number
   readonly vote: string | undefined
   readonly leader: string | undefined
-  /** By its own configuration. For a node that does not run: by that of the node that has applied most. */
+  /**
+   * By its own configuration. For a node that does not run: by that of the node that has applied most. While a
+   * configuration is joint, the old voters are voters too.
+   */
   readonly member: 'voter' | 'learner' | 'none'
+  readonly isRemoved: boolean
+  /** Voters of that configuration, and while it is joint also the old ones. The core counts majorities by these. */
+  readonly voters: readonly string[]
+  readonly votersOutgoing: readonly string[]
   /** Virtual times between which its election timer runs; undefined: it waits for none. */
   readonly election: { readonly from: number; readonly until: number } | undefined
   /** Its clock, compared with one that no fault has changed. */

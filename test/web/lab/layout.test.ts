@@ -30,8 +30,8 @@ const { stateText } = await load<{ stateText(node: MachineView): string }>('lab/
 
 const node: MachineView = {
   ...{ name: 'n1', state: 'running', role: 'follower', term: 2, vote: undefined, leader: undefined },
+  ...{ member: 'voter', isRemoved: false, voters: ['n1', 'n2', 'n3'], votersOutgoing: [] },
   ...{
-    member: 'voter',
     election: undefined,
     clock: { aheadMs: 0, rate: 1 },
     durable: 0,

@@ -1,6 +1,7 @@
 // Sentences for somebody who sees the lab for the first time. Pure functions.
 
 import type { LinkView, MachineView } from '../../../jepsen-lite/lab/view.ts'
+import { isMajority } from './majorities.ts'
 
 const COUNTS = ['no', 'one', 'two', 'three', 'four', 'five', 'six', 'seven']
 
@@ -18,12 +19,10 @@ export const introduction = (count: number): string =>
 export function isTimerNext(nodes: readonly MachineView[], cuts: readonly LinkView[]): boolean {
   const running = nodes.filter(({ state }) => state === 'running')
   if (running.some(({ role }) => role === 'candidate' || role === 'pre-candidate')) return false
-  const voters = nodes.filter(({ member }) => member === 'voter')
-  const reaches = (from: string, to: MachineView): boolean =>
-    to.state === 'running' && !cuts.some((cut) => cut.from === from && cut.to === to.name)
+  const reaches = (from: string, to: string): boolean =>
+    running.some(({ name }) => name === to) && !cuts.some((cut) => cut.from === from && cut.to === to)
   const leads = running.some(
-    ({ role, name }) =>
-      role === 'leader' && voters.filter((to) => reaches(name, to)).length * 2 > voters.length,
+    (node) => node.role === 'leader' && isMajority(node, (name) => reaches(node.name, name)),
   )
   return !leads && running.some(({ role, election }) => role === 'follower' && election !== undefined)
 }

@@ -20,12 +20,14 @@ export function clockText({ clock: { aheadMs, rate } }: MachineView): string | u
 
 /** `isStale`: another node leads a newer term, and this leader does not know it yet. */
 export function stateText(node: MachineView, isStale = false): string {
-  const { state, role, member } = node
+  const { name, state, role, member, isRemoved, voters } = node
   if (state === 'opening') return 'opens its disk'
-  if (state === 'down') return member === 'none' ? 'removed' : 'down'
+  if (state === 'down') return isRemoved ? 'removed' : 'down'
   if (state === 'paused') return `paused ${role}`
   if (role === 'pre-candidate') return 'asks first'
-  if (member === 'none') return 'joins'
   if (isStale) return 'stale leader'
-  return role === 'follower' && member === 'learner' ? 'learner' : role
+  if (role !== 'follower') return role
+  if (member === 'none') return isRemoved ? 'removed' : 'joins'
+  if (member === 'learner') return 'learner'
+  return voters.includes(name) ? role : 'follower, leaves'
 }

@@ -1,6 +1,7 @@
 // The sides of a partition on the stage, with the wall between them.
 
 import { faults, nodes } from './lab-state.ts'
+import { sideLines } from './majorities.ts'
 import { sideRuns, sideShape } from './partition.ts'
 import { drawnSide } from './partition-state.ts'
 import { ringOf } from './ring-layout.ts'
@@ -31,20 +32,22 @@ function Partition({ side, hasWords, isDrawn = false }: PartitionProps) {
   const all = nodes.value
   const ring = ringOf(all.length)
   const isOnSide = all.map(({ name }) => side.includes(name))
-  const voters = all.filter(({ member }) => member === 'voter')
-  const inside = voters.filter(({ name }) => side.includes(name)).length
   const shapes = (isSmaller: boolean) =>
     sideRuns(isOnSide.map((is) => is === isSmaller)).map((run) => sideShape(ring, run))
   const words = (isSmaller: boolean) => {
     const [first] = shapes(isSmaller)
-    const count = isSmaller ? inside : voters.length - inside
+    const lines = sideLines(
+      all.filter((_, at) => isOnSide[at] === isSmaller),
+      all,
+    )
     return (
       first && (
         <text class="side-words" x={first.words.x} y={first.words.y}>
-          <tspan>{`${count} of ${voters.length}: `}</tspan>
-          <tspan x={first.words.x} dy="1.2em">
-            {count * 2 > voters.length ? 'a majority' : 'no majority'}
-          </tspan>
+          {lines.map((line, at) => (
+            <tspan key={line} x={first.words.x} dy={at > 0 ? '1.2em' : `${(2 - lines.length) * 0.6}em`}>
+              {at === lines.length - 2 ? `${line}: ` : `${line} `}
+            </tspan>
+          ))}
         </text>
       )
     )
