@@ -319,6 +319,14 @@ test.each<readonly [SimEvent, string | undefined]>([
     'n1 answers c2: condition did not hold, store 7; written, at revision 8; too large.',
   ],
   [
+    { kind: 'died', inFlight: 'lost', silent: true },
+    'The process of n1 has died. What it was writing is lost.',
+  ],
+  [
+    { kind: 'died', inFlight: 'kept', silent: false },
+    'The process of n1 has died. What it was writing is on its disk.',
+  ],
+  [
     { kind: 'died', inFlight: 'torn', silent: false },
     'The process of n1 has died. What it was writing is on its disk in part.',
   ],

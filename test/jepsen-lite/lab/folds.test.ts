@@ -58,6 +58,17 @@ describe('the stores', () => {
     ])
   })
 
+  it('have the rows of the node that has applied most, wherever it stands', () => {
+    const lab = new Lab(labSchedule(7, { nodes: 3, spares: 0 }))
+    lab.runTo(4000)
+    lab.add({ ...cutOff, target: 0 })
+    ask(lab, 'put', 0, 2)
+    lab.runTo(4500)
+    const { stores } = lab.view(['stores'])
+    expect(stores?.newest).toMatchObject([{ value: 'c1.0' }])
+    expect(stores?.nodes.map(({ cells: [cell] }) => cell?.isBehind)).toEqual([true, false, false])
+  })
+
   it('show a key that one node has deleted, and another one has', () => {
     const lab = partitioned()
     lab.add({ kind: 'del', client: 0, node: 'leader', key: 0, x: PLAIN_X })

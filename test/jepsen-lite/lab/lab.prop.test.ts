@@ -32,6 +32,7 @@ const LINES = [
   'lock,client=2,node=leader,key=0,x=0',
   'isolate,target=leader,ms=700,stalls=true,refuses=false,breaks=false',
   'crash,target=0,point=now,skip=0,inFlight=lost,silent=false,ms=300',
+  'pause,target=leader,ms=900',
 ]
 
 const toTime = (ms: (lab: Lab) => number): Action => {

@@ -14,6 +14,7 @@ import { LabRun, type NewLine } from '../../../jepsen-lite/lab/lab-run.ts'
 import { parseLesson } from '../../../jepsen-lite/lab/lessons/index.ts'
 import { linkMoment, withMoment } from '../../../jepsen-lite/lab/link-moment.ts'
 import { LOST_SHOWN_MS, type MachineView } from '../../../jepsen-lite/lab/view.ts'
+import { FAULT_SHAPES } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 
 const put = (client: number, key = 0) => ({ kind: 'put', client, node: 'leader', key, x: PLAIN_X }) as const
@@ -386,8 +387,27 @@ describe('a fault that is healed', () => {
     { kind: 'pause', target: 2, ms: 9000 },
     { kind: 'slow-disk', target: 2, factor: 30, ms: 9000 },
     { kind: 'full-disk', target: 2, ms: 9000 },
+    { kind: 'ring', ms: 9000, ...cut },
+    { kind: 'bridge', target: 2, half: [0, 1], ms: 9000, ...cut },
+    { kind: 'half-deaf', target: 2, unheardBy: [0], deafTo: [1], ms: 9000, ...cut },
+    { kind: 'shifting-majority', target: 2, without: 3, fresh: true, avoid: [], ms: 9000, ...cut },
+    { kind: 'late', target: 2, senders: [0, 1], delayMs: 200, ms: 9000 },
+    { kind: 'stop', target: 2, ms: 9000 },
+    { kind: 'slow-apply', target: 2, entryMs: 700, ms: 9000 },
+    { kind: 'stall-disk', target: 2, ms: 9000 },
+    { kind: 'fail-sync', target: 2, inFlight: 'kept', ms: 9000 },
+    { kind: 'fail-read', target: 2, skip: 0, ms: 9000 },
+    { kind: 'skew', target: 2, perMille: 300, ms: 9000 },
+    { kind: 'compact-log', target: 2, ms: 9000 },
   ]
-  const first = (kind: string): number => (kind === 'lossy' ? 0 : 2)
+  const ofAll = ['lossy', 'ring', 'shifting-majority']
+  const first = (kind: string): number => (ofAll.includes(kind) ? 0 : 2)
+
+  it('may be of each kind that lasts', () => {
+    const { spec } = FAULT_SHAPES.heal.fault
+    const known = new Set(['flap', ...kinds.map(({ kind }) => kind)])
+    expect(spec.is === 'one of' ? new Set(spec.values) : undefined).toEqual(known)
+  })
 
   it.each(kinds)('$kind lasts no longer: all is as if it had been shorter', (fault) => {
     const healed = new Lab(labSchedule(7))
@@ -402,14 +422,20 @@ describe('a fault that is healed', () => {
     }
     healed.runTo(at + 1500)
     healed.add({ kind: 'heal', fault: fault.kind as 'pause', target: first(fault.kind) })
-    for (const lab of [healed, shorter]) lab.runTo(at + 6000)
-    const { faults, nodes, messages, operations } = healed.view()
-    expect(faults).toEqual([])
-    expect({ nodes, messages, operations }).toEqual({
-      nodes: shorter.view().nodes,
-      messages: shorter.view().messages,
-      operations: shorter.view().operations,
-    })
+    for (const ms of [1600, 2200, 6000]) {
+      for (const lab of [healed, shorter]) lab.runTo(at + ms)
+      const { faults, nodes, messages, operations } = healed.view()
+      // The process of a node that was asked to stop ends a little later.
+      if (fault.kind === 'stop' && ms < 6000) continue
+      expect(faults).toEqual([])
+      expect({ nodes, messages, operations }).toEqual({
+        nodes: shorter.view().nodes,
+        messages: shorter.view().messages,
+        operations: shorter.view().operations,
+      })
+      if (ms === 1600)
+        for (const lab of [healed, shorter]) for (const client of [0, 1, 2]) lab.add(put(client, client))
+    }
   })
 
   it('writes what a stalled disk has kept back', () => {
@@ -691,6 +717,9 @@ it('a watch counts all its events, and shows the newest', () => {
   expect(watch?.events.map(({ value }) => value)).toEqual(
     Array.from({ length: 30 }, (_, at) => `c2.${at + 5}`),
   )
+  lab.add({ ...put(1, 2), kind: 'del' })
+  lab.runTo(lab.now + 500)
+  expect(lab.view().watches[0]?.events.at(-1)).toMatchObject({ key: 'k2', value: undefined })
 })
 
 it('a watch that continues at another node names that one', () => {

@@ -66,6 +66,17 @@ describe('the end of a run', () => {
     expect(run.view().faults).toEqual([])
   })
 
+  it('is beyond crashes that wait for their moment', () => {
+    const killed = (...lines: string[]): unknown => {
+      const run = new LabRun(parseLink(['seed=7,nodes=3,spares=0,ms=5000', ...lines].join(';')))
+      run.runTo(20_000)
+      expect(run.view().nodes.some(({ role }) => role === 'leader')).toBe(true)
+      return run.view().notes.flatMap(({ kind, node }) => (kind === 'died' ? [node] : []))
+    }
+    const crash = 'point=writing,skip=0,inFlight=lost,silent=false,ms=500'
+    expect(killed(...[0, 1, 2].map((target) => `4990:crash,target=${target},${crash}`))).toEqual(killed())
+  })
+
   it('is reached again from an earlier moment', () => {
     const lab = new Lab(LEADERLESS)
     lab.runTo(1_000_000)
