@@ -81,7 +81,7 @@ export function App() {
           <Introduction />
           {refusal !== undefined && <Refused of={refusal.of} why={refusal.why} />}
           <WrongRule />
-          {client.view.value?.violation === undefined && <Kept />}
+          <Kept />
         </div>
         <div class={hasLesson.value ? 'lab-main lab-with-lesson' : 'lab-main'}>
           <div class="lab-top">
@@ -180,7 +180,7 @@ function Fold({ title, isOpen = false, part, children }: FoldProps) {
 /** The violation for which the file of this run was kept. */
 function Kept() {
   const { kept, view } = client
-  if (kept.value === undefined) return null
+  if (kept.value === undefined || view.value?.violation !== undefined) return null
   return (
     <Notice kind="note">
       {view.value?.isOver

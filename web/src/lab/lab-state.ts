@@ -54,8 +54,17 @@ export type Picked =
   | { readonly kind: 'partition' }
 export const picked = signal<Picked | undefined>(undefined)
 
-export const messageId = ({ from, to, number, sentAt }: MessageView): string =>
-  `${from} ${to} ${number} ${sentAt}`
+/** Made once for each message: each frame reads it. */
+const messageIds = new WeakMap<MessageView, string>()
+
+export function messageId(message: MessageView): string {
+  const known = messageIds.get(message)
+  if (known !== undefined) return known
+  const { from, to, number, sentAt } = message
+  const id = `${from} ${to} ${number} ${sentAt}`
+  messageIds.set(message, id)
+  return id
+}
 
 /** A message moves on while somebody reads what can be done with it. */
 export function pickMessage(message: MessageView): void {

@@ -1,6 +1,6 @@
 // Places on the stage: nodes on a ring, lanes between them, and messages on the lanes. Pure functions.
 
-import type { MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
+import type { LinkView, MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
 
 export const STAGE = { width: 480, height: 540 } as const
 export const NODE_RADIUS = 31
@@ -22,6 +22,9 @@ export interface StageLane {
   readonly from: Point
   readonly to: Point
 }
+
+/** The lane of a link; undefined: one of its nodes is not on the stage. */
+export type LaneOf = (link: LinkView) => StageLane | undefined
 
 /** Nodes that are, or were, a part of the cluster. */
 export const shownNodes = (nodes: readonly MachineView[]): MachineView[] =>

@@ -1,26 +1,17 @@
 // The cluster as a picture: nodes on a ring with their election timers, links, and messages on their way.
 
 import { useEffect, useMemo, useRef } from 'preact/hooks'
-import type { LinkView, MachineView, MessageView } from '../../../jepsen-lite/lab/view.ts'
-import {
-  client,
-  cuts,
-  isStale,
-  messageId,
-  messages,
-  nodes,
-  picked,
-  pickMessage,
-  pickNode,
-} from './lab-state.ts'
+import type { MachineView } from '../../../jepsen-lite/lab/view.ts'
+import { client, cuts, isStale, nodes, picked, pickNode } from './lab-state.ts'
 import { followLine } from './line-drawing.ts'
-import { fateText, messageKind, messageText } from './message-kinds.ts'
+import { Messages } from './message-marks.tsx'
 import { roleOf, stateText } from './node-states.ts'
 import { choose, chosen, drawnLine } from './partition-state.ts'
 import {
   ARC_RADIUS,
   arcPath,
   degreesOf,
+  type LaneOf,
   laneBetween,
   NODE_RADIUS,
   nodePlace,
@@ -29,20 +20,26 @@ import {
   STAGE,
   type StageLane,
   timeLeft,
-  travelled,
 } from './ring-layout.ts'
 import { Sides } from './sides.tsx'
 import './stage.css'
+
+/** The places of these nodes on the ring, and the lanes between them. A lane is the same object each time. */
+function placesOf(names: readonly string[]) {
+  const places = new Map(names.map((name, at) => [name, nodePlace(at, names.length)]))
+  const lanes = new Map<string, StageLane>()
+  for (const [from, start] of places)
+    for (const [to, end] of places) if (from !== to) lanes.set(`${from} ${to}`, laneBetween(start, end))
+  const laneOf: LaneOf = ({ from, to }) => lanes.get(`${from} ${to}`)
+  return { places, laneOf }
+}
 
 export function Stage() {
   const svg = useRef<SVGSVGElement>(null)
   useEffect(() => (svg.current === null ? undefined : followLine(svg.current)), [])
   const isChoosing = picked.value?.kind === 'partition'
-  const places = new Map(nodes.value.map(({ name }, at) => [name, nodePlace(at, nodes.value.length)]))
-  const laneOf = (link: LinkView): StageLane | undefined => {
-    const [from, to] = [places.get(link.from), places.get(link.to)]
-    return from && to && laneBetween(from, to)
-  }
+  const names = nodes.value.map(({ name }) => name)
+  const { places, laneOf } = useMemo(() => placesOf(names), [names.join()])
   return (
     // biome-ignore lint/a11y/useSemanticElements: a picture is no group of fields.
     <svg
@@ -106,7 +103,7 @@ function Links({ places }: { readonly places: readonly Point[] }) {
 }
 
 /** A cut lets a message leave, and stops it before the other node. */
-function Cuts({ laneOf }: { readonly laneOf: (link: LinkView) => StageLane | undefined }) {
+function Cuts({ laneOf }: { readonly laneOf: LaneOf }) {
   return (
     <g>
       {cuts.value.map((cut) => {
@@ -224,94 +221,4 @@ function NodeShape({ role }: { readonly role: ReturnType<typeof roleOf> }) {
     default:
       return <circle class="stage-hollow" r={NODE_RADIUS} />
   }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Messages
-
-const SHAPES = {
-  contact: <circle r="4" />,
-  log: <path d="M-5-5H5V5H-5Z" />,
-  election: <path d="M0-6.5 6 4.5H-6Z" />,
-  request: <path d="M0-6.5 6.5 0 0 6.5-6.5 0Z" />,
-} as const
-
-function Messages({ laneOf }: { readonly laneOf: (link: LinkView) => StageLane | undefined }) {
-  const instant = client.instant.value
-  const { value } = picked
-  const isStill = !client.isPlaying.value
-  return (
-    <g>
-      {messages.value.map((message) => {
-        const lane = laneOf(message)
-        if (lane === undefined) return null
-        const id = messageId(message)
-        const isPicked = value?.kind === 'message' && value.id === id
-        const { x, y } = pointOn(lane, travelled(message, instant))
-        return <MessageMark key={id} {...{ message, x, y, isPicked, isStill }} />
-      })}
-      {client.view.value?.lost.map((message) => {
-        const lane = laneOf(message)
-        if (lane === undefined) return null
-        const { x, y } = pointOn(lane, 1)
-        return (
-          <path
-            key={messageId(message)}
-            class="stage-lost"
-            d="m-5-5 10 10m0-10-10 10"
-            transform={`translate(${x} ${y})`}
-          />
-        )
-      })}
-    </g>
-  )
-}
-
-interface MessageMarkProps {
-  readonly message: MessageView
-  readonly x: number
-  readonly y: number
-  readonly isPicked: boolean
-  readonly isStill: boolean
-}
-
-function MessageMark({ message, x, y, isPicked, isStill }: MessageMarkProps) {
-  const { shape, isAnswer } = messageKind(message.type)
-  const decided = fateText(message)
-  const refuses = message.label === 'no' || message.type === 'append-rejected'
-  const text = `${messageText(message)}, term ${message.term}${decided === undefined ? '' : `, ${decided}`}`
-  const classes = ['stage-message', `stage-message-${shape}`]
-  if (isAnswer) classes.push('stage-answer')
-  if (refuses) classes.push('stage-refusal')
-  if (message.fate !== undefined) classes.push('stage-decided')
-  return (
-    // biome-ignore lint/a11y/useSemanticElements: a picture has no buttons.
-    <g
-      class={classes.join(' ')}
-      transform={`translate(${x} ${y})`}
-      role="button"
-      // The keyboard reaches messages that stand still.
-      tabindex={isStill ? 0 : -1}
-      aria-pressed={isPicked}
-      aria-label={text}
-      onPointerDown={() => pickMessage(message)}
-      onKeyDown={(event) => {
-        if (event.key !== 'Enter' && event.key !== ' ') return
-        event.preventDefault()
-        pickMessage(message)
-      }}
-    >
-      <circle class="stage-target" r="14" />
-      {SHAPES[shape]}
-      {refuses && <path class="stage-slash" d="m-7 7 14-14" />}
-      {message.fate === 'lost' && <path class="stage-fate" d="m-9-9 18 18m0-18-18 18" />}
-      {message.fate === 'late' && <circle class="stage-fate" r="11" stroke-dasharray="3 3" />}
-      {message.fate === 'doubled' && (
-        <>
-          <circle class="stage-fate" r="9" />
-          <circle class="stage-fate" r="13" />
-        </>
-      )}
-    </g>
-  )
 }
