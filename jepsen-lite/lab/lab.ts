@@ -1,7 +1,7 @@
 // A schedule that a person makes while it runs: forwards, backwards, and on from any moment.
 //
-// A run cannot be copied, and it goes forwards only. So some runs of the schedule stand still at earlier moments. The
-// way back continues the nearest of them, and another run is brought to its place later, a little at a time.
+// A run cannot be copied, and it goes forwards only. So some runs of the schedule stand still at other moments. The way
+// to a moment continues the nearest run before it, and another run is brought to its place later, a little at a time.
 
 import { isBeyondHistory } from '../sim/run.ts'
 import type { Schedule } from '../sim/schedule/schedule.ts'
@@ -61,6 +61,7 @@ export class Lab {
   runTo(ms: number, isTimeUp: () => boolean = () => false): void {
     const until = Math.min(Math.max(0, ms), this.#limitMs)
     if (until < this.now) this.#current = this.#takeBefore(until)
+    else this.#continueNearer(until)
     let before: number
     do {
       before = this.now
@@ -148,6 +149,16 @@ export class Lab {
     const run = this.#standing.get(place)
     this.#standing.delete(place)
     return run ?? new LabRun(this.#schedule)
+  }
+
+  /** Continues with a run that stands between now and this moment. The run that is left goes to that place. */
+  #continueNearer(ms: number): void {
+    const place = Math.max(...[...this.#standing.keys()].filter((each) => each <= ms))
+    const run = this.#standing.get(place)
+    if (run === undefined || place - this.now < DISTANCE_MS_MIN) return
+    this.#standing.delete(place)
+    this.#builder ??= { place, run: this.#current }
+    this.#current = run
   }
 
   /** Distance between runs that stand still. */

@@ -78,6 +78,22 @@ describe('a run', () => {
     expect(lab.end).toBe(12_000)
   })
 
+  it('goes far forwards by a run that stands still on the way', () => {
+    const lab = played()
+    while (lab.prepare(nothing));
+    lab.runTo(1000)
+    let slices = 0
+    lab.runTo(11_000, () => ++slices < 0)
+    expect(slices).toBeLessThanOrEqual(20)
+    const once = new LabRun(lab.schedule)
+    once.runTo(11_000)
+    expect(lab.view()).toEqual(once.view())
+    // The run that was left takes the place.
+    while (lab.prepare(nothing));
+    lab.runTo(10_000)
+    expect(lab.now).toBe(10_000)
+  })
+
   it('that goes on from an earlier moment forgets what came later', () => {
     const lab = played()
     while (lab.prepare(nothing));
