@@ -174,7 +174,7 @@ describe('time', () => {
     const begun = sides.now
     for (let at = 1000; at <= 2000; at += 20) {
       client.frame(at)
-      sides.settle()
+      if (sides.requests.length > 0) sides.answer()
     }
     const reached = sides.now - begun
     expect(reached).toBeGreaterThan(5000)
@@ -187,6 +187,23 @@ describe('time', () => {
       sides.settle()
     }
     expect(client.realSpeed.value).toBeUndefined()
+  })
+
+  it('lets a worker that is too slow continue at once, until the speed is another', () => {
+    opened()
+    client.speed.value = 100
+    sides.tickMs = 8
+    const begun = sides.now
+    client.frame(1000)
+    client.frame(1020)
+    const asked = [{ kind: 'run', ms: begun + 2000, realMsMax: 24 }]
+    expect(sides.requests).toEqual(asked)
+    sides.answer()
+    expect(sides.now).toBeLessThan(begun + 2000)
+    expect(sides.requests).toEqual(asked)
+    client.speed.value = 5
+    sides.answer()
+    expect(sides.requests).toEqual([])
   })
 
   it('does not make up for a frame that was very late', () => {

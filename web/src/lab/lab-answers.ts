@@ -34,6 +34,7 @@ export class LabAnswers {
   readonly #now: () => number
   #lab = new Lab(labSchedule())
   #view: LabView | undefined
+  #isBehind = false
 
   /** `now`: real milliseconds. */
   constructor(now: () => number) {
@@ -42,6 +43,11 @@ export class LabAnswers {
 
   get lab(): Lab {
     return this.#lab
+  }
+
+  /** Whether the time for the newest frame was too short for what the page wants. */
+  get isBehind(): boolean {
+    return this.#isBehind
   }
 
   answer(request: LabRequest): LabAnswer {
@@ -78,6 +84,7 @@ export class LabAnswers {
       case 'run': {
         const until = this.#now() + (request.realMsMax ?? Number.POSITIVE_INFINITY)
         lab.runTo(request.ms, () => this.#now() >= until)
+        this.#isBehind = lab.now < request.ms
         break
       }
       case 'step':

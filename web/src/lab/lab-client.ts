@@ -158,7 +158,12 @@ export class LabClient {
     const before = this.view.peek()?.now
     this.#show(answer)
     // The run has ended, or has broken a rule.
-    if (asked?.isFrame && answer.view.now === before) this.pause()
+    if (!asked?.isFrame || asked.request.kind !== 'run') return
+    const { now } = answer.view
+    if (now === before) this.pause()
+    // The frame ran out of its time. The worker shall not wait for the next one.
+    else if (now < asked.request.ms && this.isPlaying.peek() && this.speed.peek() === this.#measured?.speed)
+      this.#ask(asked.request, undefined, true)
   }
 
   #refused(request: LabRequest | undefined, why: string): void {
@@ -246,12 +251,12 @@ export class LabClient {
     this.#showStep(at)
     if (!this.isPlaying.peek()) return
     if (this.#frameAt === undefined) this.#frameAt = at
+    const now = this.view.peek()?.now
+    if (now !== undefined) this.#measure(at, now)
     if (this.#inFlight !== undefined || this.#waiting.length > 0) return
     const passed = Math.min(at - this.#frameAt, FRAME_MS_MAX)
     this.#frameAt = at
-    const now = this.view.peek()?.now
     if (now !== undefined && passed > 0) {
-      this.#measure(at, now)
       const ms = Math.min(now + passed * this.speed.peek(), Math.max(now, this.playsUntil))
       this.#ask({ kind: 'run', ms, realMsMax: FRAME_REAL_MS }, undefined, true)
     }

@@ -6,9 +6,11 @@ import type { LabAnswer, LabRequest } from './worker-messages.ts'
 
 /** How long it prepares jumps before it looks for the next request. */
 const SLICE_MS = 8
+/** Silence of the page after which a run that is slower than wanted leaves the worker to these preparations. */
+const SILENT_MS = 100
 
 const answering = new LabAnswers(() => performance.now())
-let isPreparing = false
+let preparing: ReturnType<typeof setTimeout> | undefined
 
 /** The side of the page. */
 interface PagePort {
@@ -27,16 +29,14 @@ page.addEventListener('message', ({ data }) => {
 async function answer(request: LabRequest): Promise<void> {
   await loadRuleFor(request)
   page.postMessage(answering.answer(request))
-  prepareSoon()
+  prepareAfter(answering.isBehind ? SILENT_MS : 0)
 }
 
 /** Works between requests. */
-function prepareSoon(): void {
-  if (isPreparing) return
-  isPreparing = true
-  setTimeout(() => {
-    isPreparing = false
+function prepareAfter(ms: number): void {
+  clearTimeout(preparing)
+  preparing = setTimeout(() => {
     const until = performance.now() + SLICE_MS
-    if (answering.lab.prepare(() => performance.now() > until)) prepareSoon()
-  })
+    if (answering.lab.prepare(() => performance.now() > until)) prepareAfter(0)
+  }, ms)
 }
