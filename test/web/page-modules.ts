@@ -15,8 +15,7 @@ function registerPageHooks(): void {
   shared[REGISTERED] = true
   registerHooks({
     resolve(name, context, next) {
-      // The package, where Node would take its own module.
-      const resolved = next(name === 'buffer/' ? 'buffer/index.js' : name, context)
+      const resolved = next(name, context)
       const [page = ''] = /\?page=\d+$/.exec(context.parentURL ?? '') ?? []
       return /\/web\/src\/lab\/.*\.tsx?$/.test(resolved.url)
         ? { ...resolved, url: resolved.url + page }

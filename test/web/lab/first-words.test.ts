@@ -3,7 +3,7 @@
 import { expect, it } from 'vitest'
 import { Lab, labSchedule, parseNewLine } from '../../../jepsen-lite/lab/index.ts'
 import { introduction, isTimerNext, whyNotNow } from '../../../web/src/lab/first-words.ts'
-import { cutOffLine } from '../../../web/src/lab/line-texts.ts'
+import { cutOffLine, deafLine } from '../../../web/src/lab/line-texts.ts'
 
 it('says what the page is', () => {
   expect(introduction(5)).toBe('A Raft cluster of five nodes runs in this page, in slow motion.')
@@ -27,6 +27,18 @@ it('only timers are waited for while no leader reaches a majority and nobody sta
   lab.add(parseNewLine(cutOffLine('n1', 4000)))
   expect(isWaiting(2100)).toBe(true)
   expect(isWaiting(4000)).toBe(false)
+})
+
+it('a leader that nobody hears leads no majority, and one that hears nobody does', () => {
+  const isNext = (direction: 'in' | 'out'): boolean => {
+    const lab = new Lab(labSchedule(1))
+    lab.runTo(2000)
+    lab.add(parseNewLine(deafLine('n1', direction, 4000)))
+    lab.runTo(2003)
+    const { nodes, cuts } = lab.view()
+    return isTimerNext(nodes, cuts)
+  }
+  expect([isNext('out'), isNext('in')]).toEqual([true, false])
 })
 
 it('gives the reason for which nobody can write or cut off the leader', () => {

@@ -247,6 +247,17 @@ describe('a task', () => {
     expect([now(), player.phase.value, player.isLate.value]).toEqual([1900, 'asked', false])
   })
 
+  it('that is done stays done while time passes, whatever holds then', () => {
+    client.act(deafLine('n1', 'out', 3000))
+    client.play()
+    playOn()
+    for (const ms of [3408, 1900, 4000, 9000]) {
+      client.goTo(ms)
+      settle()
+      expect([ms, player.phase.value, player.reached.value]).toEqual([ms, 'done', [true, true]])
+    }
+  })
+
   it('shows its solution', () => {
     player.solve()
     playOn()

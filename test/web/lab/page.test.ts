@@ -248,6 +248,105 @@ describe('a run that is opened', () => {
   })
 })
 
+describe('the page', () => {
+  const items = (list: string): string[] =>
+    [
+      ...(page.screen
+        .all('ol')
+        .find(({ attributes }) => [attributes.get('aria-label'), attributes.get('class')].includes(list))
+        ?.descend() ?? []),
+    ]
+      .filter(({ localName }) => localName === 'li')
+      .map(({ textContent }) => textContent)
+
+  it('lists the newest first, also when there are more than it lists', async () => {
+    const lines = Array.from(
+      { length: 12 },
+      (_, at) => `${3000 + at * 200}:put,client=0,node=leader,key=0,x=41`,
+    )
+    page = await browser.load(`#seed=7,at=5500;${lines.join(';')}`)
+    const { notes, operations } = page.answers.lab.view()
+    const [note, operation] = [notes.at(-1), operations.at(-1)]
+    expect(items('What happened, the newest first')[0]).toContain(note?.text)
+    const requests = items('client-requests')
+    expect(requests).toHaveLength(8)
+    expect(requests[0]).toContain(operation?.text)
+    expect(operations.filter(({ text }) => requests.some((request) => request.includes(text)))).toEqual(
+      operations.slice(-8),
+    )
+    for (const fold of ['Space and time', 'As a list']) {
+      const details = page.screen.all('details').find(({ textContent }) => textContent.startsWith(fold))
+      if (details === undefined) expect.fail(`there is no ${fold}`)
+      details.open = true
+      details.fire('toggle')
+      await page.settle()
+    }
+    await page.click('Show more time')
+    await page.click('Show more time')
+    const listed = items('Messages and events, the newest first').map(
+      (item) => /\d+\.\d{3} s/.exec(item)?.[0],
+    )
+    expect(listed).toHaveLength(60)
+    expect(Number.parseFloat(listed[0] ?? '')).toBeGreaterThan(5)
+    expect(listed).toEqual(listed.toSorted().toReversed())
+  })
+
+  it('copies the address of the run that was checked', async () => {
+    page = await browser.load('#seed=7,at=4500;4000:put,client=0,node=leader,key=0,x=41')
+    await page.click('Check')
+    const copied: string[] = []
+    vi.stubGlobal('navigator', { clipboard: { writeText: async (one: string) => void copied.push(one) } })
+    await page.click('Copy the address of the checked run')
+    page.screen.all('dialog')[0]?.close()
+    await page.settle()
+    await page.visit(`#${copied[0]?.split('#')[1]}`)
+    expect(text()).not.toContain('names no run')
+    expect(copied[0]).toContain('ms=')
+  })
+
+  it('begins a cluster of each size', async () => {
+    page = await browser.load(AT)
+    for (let size = 1; size <= 7; size++) {
+      await page.click('New run')
+      await page.screen.fill('Nodes', String(size))
+      await page.click('Begin')
+      expect(text()).not.toContain('names no run')
+      expect(browser.hash).toContain(size === 5 ? '#seed=' : `,nodes=${size}`)
+    }
+  })
+
+  it('names the fault of a link that is cut one way, and heals it', async () => {
+    const cut = 'ms=5000,stalls=false,refuses=false,breaks=false'
+    for (const fault of [`deaf,target=1,direction=in,${cut}`, `one-way,from=2,to=3,${cut}`]) {
+      page = await browser.load(`#seed=7,at=4100;4000:${fault}`)
+      const marks = page.screen
+        .all('g')
+        .filter(({ attributes }) => attributes.get('class') === 'stage-cut-link')
+      expect(marks.length).toBeGreaterThan(0)
+      marks[0]?.fire('click')
+      await page.settle()
+      expect(text()).toContain('until 9.00 s')
+      expect(text()).not.toContain('No fault cuts this link now')
+      await page.click('Heal')
+      expect(text()).toContain('No fault cuts this link now')
+    }
+  })
+
+  it('leads from each message to the next, and from the last to the first', async () => {
+    page = await browser.load(AT)
+    const count = page.answers.lab.view().messages.length
+    page.find(/^heartbeat, /).fire('pointerdown')
+    await page.settle()
+    const seen = new Set<string>()
+    for (let time = 0; time < count; time++) {
+      seen.add(/A messageClose(.*?)\./.exec(text())?.[1] ?? '')
+      await page.click('Next message')
+    }
+    expect(seen.size).toBe(count)
+    expect(seen).toContain(/A messageClose(.*?)\./.exec(text())?.[1])
+  })
+})
+
 describe('a lesson', () => {
   const see = (from: number, until: number) => ({ kind: 'see', from, until, text: `Until ${until}.` })
   const TEXT = JSON.stringify({
@@ -274,6 +373,30 @@ describe('a lesson', () => {
       await page.type('n', 'b')
       expect(text()).not.toContain('Open a lesson from a file')
     }
+  })
+
+  it('hides what its run does later, and says what an action forgets once the run is the user’s', async () => {
+    page = await browser.load(AT)
+    await page.type('l')
+    await page.choose(
+      'File of a lesson',
+      'late.json',
+      JSON.stringify({
+        ...JSON.parse(TEXT),
+        run: 'seed=1;4000:pause,target=0,ms=500',
+        steps: [see(3000, 3100)],
+      }),
+    )
+    expect(text()).not.toContain('forgets what came later')
+    expect(text()).not.toContain('Cut off the leader')
+    page.find(/^n4 /).fire('click')
+    await page.settle()
+    expect(text()).toContain('A client asks n4')
+    expect(text()).not.toContain('Undo')
+    await page.type('w')
+    expect(text()).toContain('Undo the write')
+    await page.type('ArrowLeft')
+    expect(text()).toContain('forgets what came later: 1 action')
   })
 
   it('that does not exist is said, beside a cluster that runs', async () => {
