@@ -1,20 +1,37 @@
 // Decisions of cores as sentences: what a node does, and why.
 
-import type { Decision, LogEnd, VoteRefusal } from '../../src/raft/index.ts'
+import type { Configuration, Decision, LogEnd, ReplicaId, VoteRefusal } from '../../src/raft/index.ts'
+import type { WrongRule } from '../sim/wrong-rules.ts'
 
 export interface Caption {
   readonly text: string
-  /** Where the rule stands: a section of the paper or of the thesis. */
-  readonly source: string
+  /** Where the rule stands: a section of the paper or of the thesis. undefined: the decision follows a wrong rule. */
+  readonly source: string | undefined
   /** It follows from what was said before, or something that is said later says more. */
   readonly isMinor?: boolean
 }
 
-/** `node` has decided; `nameOf` finds the name of another replica. */
-export function captionOf(
+/** The run, as the sentence about a decision needs it. */
+export interface DecisionScene {
+  /** The name of another replica. */
+  nameOf(id: string | undefined): string
+  /** The label of an entry of the node that decides. */
+  labelOf(index: number): string
+  /** The configuration that counts on that node. */
+  readonly configuration: Configuration | undefined
+  readonly rule: WrongRule | undefined
+}
+
+/** The sentence about the decision of a node. It cites no paper for what a wrong rule decides. */
+export function captionOf(node: string, decision: Decision, scene: DecisionScene): Caption {
+  const caption = rightCaption(node, decision, scene)
+  return scene.rule?.decision === decision.kind ? { ...caption, source: undefined } : caption
+}
+
+function rightCaption(
   node: string,
   decision: Decision,
-  nameOf: (id: string | undefined) => string,
+  { nameOf, labelOf, configuration }: DecisionScene,
 ): Caption {
   switch (decision.kind) {
     case 'campaign':
@@ -78,11 +95,14 @@ export function captionOf(
         source: 'paper §5.3',
       }
     }
-    case 'committed':
+    case 'committed': {
+      const { index, durableOn } = decision
+      const majority = majorityText(durableOn, configuration)
       return {
-        text: `Entry ${decision.index} is committed: it is on the disks of ${listed(decision.durableOn.map(nameOf))}, a majority.`,
-        source: 'paper §5.3',
+        text: `Entry ${index} (${labelOf(index)}) is committed: it is on the disks of ${listed(durableOn.map(nameOf))}, ${majority}.`,
+        source: majority === A_MAJORITY ? 'paper §5.3' : 'paper §6',
       }
+    }
     case 'commit-waits':
       return {
         text: `Entry ${decision.index} is on a majority, and ${node} does not commit it: it is of term ${decision.term}, an older one.`,
@@ -94,6 +114,18 @@ export function captionOf(
         source: 'paper §7',
       }
   }
+}
+
+const A_MAJORITY = 'a majority'
+
+/** While voters change, an entry needs a majority of the old ones and a majority of the new ones. */
+function majorityText(durableOn: readonly ReplicaId[], configuration: Configuration | undefined): string {
+  const { voters = [], votersOutgoing = [] } = configuration ?? {}
+  if (votersOutgoing.length === 0) return A_MAJORITY
+  const has = (all: readonly ReplicaId[]): boolean =>
+    2 * all.filter((id) => durableOn.includes(id)).length > all.length
+  const of = [has(votersOutgoing) ? 'of the old voters' : [], has(voters) ? 'of the new voters' : []].flat()
+  return of.map((which) => `${A_MAJORITY} ${which}`).join(' and ')
 }
 
 function campaign(

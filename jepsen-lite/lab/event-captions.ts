@@ -1,6 +1,7 @@
 // Events of the simulator as sentences. An event that says nothing new to a person has none.
 
 import { formatOperation, formatOutcome } from '../report/format-operation.ts'
+import { LOCK_KEY } from '../sim/clients/lock-clients.ts'
 import type { FaultAction } from '../sim/faults/fault-kinds.ts'
 import type { FaultStrike, SimEvent } from '../sim/sim-event.ts'
 import type { HistoryOperation, RecordedResult } from '../workload/history.ts'
@@ -63,6 +64,8 @@ export function eventCaption(
     }
     case 'lock':
       return { text: lockText(node, event) }
+    case 'lease':
+      return { text: leaseText(node, event) }
     case 'watch-message':
       return event.message.kind === 'events'
         ? {
@@ -92,12 +95,44 @@ function lockText(node: string, event: Extract<SimEvent, { kind: 'lock' }>): str
         ? `${client} holds the lock now, with fencing ${event.answer}.`
         : `${node} answers ${client}: ${event.answer}.`
     case 'stands still':
-      return `The process of ${client} stands still for ${inSeconds(event.ms)}. It keeps no lease alive meanwhile.`
+      return `The process of ${client} stands still for ${inSeconds(event.ms)}, and keeps no lease alive.`
+    case 'puts off':
+      return `${client} stands still. It will ${LOCK_WORDS[event.request]} when it continues, at ${inSeconds(event.until)}.`
+    case 'does nothing':
+      return `${client} does nothing: ${event.why}.`
     case 'continues':
       return `The process of ${client} continues, as if no time had passed.`
     case 'has lost it':
       return `${client} learns that its lease has ended: it no longer holds the lock.`
   }
+}
+
+const LOCK_WORDS = {
+  lock: 'take the lock',
+  release: 'release the lock',
+  write: 'write what the lock protects',
+  'fenced-write': 'write with its token',
+  'stand-still': 'stand still',
+} as const
+
+function leaseText(node: string, event: Extract<SimEvent, { kind: 'lease' }>): string {
+  const { client } = event
+  const time = inSeconds(event.ttlMs)
+  switch (event.what) {
+    case 'granted':
+      return `${client} has a lease. It ends when no keep-alive of ${client} reaches the leader for ${time}.`
+    case 'kept alive':
+      return `${client} keeps its lease alive: ${node} answers that it lasts another ${time}.`
+    case 'expired':
+      return `The lease of ${client} ends: no keep-alive has reached the leader for ${time}. ${deletedText(event.keys)}`
+    case 'revoked':
+      return `The lease of ${client} is revoked. ${deletedText(event.keys)}`
+  }
+}
+
+function deletedText(keys: readonly string[]): string {
+  if (keys.length === 0) return 'It has no key.'
+  return `Every node deletes its key ${listed(keys)}${keys.includes(LOCK_KEY) ? ': the lock is free' : ''}.`
 }
 
 const watchedText = ({ events, revision }: Extract<WatchMessage, { kind: 'events' }>): string =>

@@ -11,6 +11,7 @@ import type { SimEvent } from '../sim/sim-event.ts'
 import type { Wait, Waits } from '../sim/world/cluster.ts'
 import type { SimDisk } from '../sim/world/disk.ts'
 import type { Machine, Process } from '../sim/world/process.ts'
+import { wrongRule } from '../sim/wrong-rules.ts'
 import type { HistoryEvent } from '../workload/history.ts'
 import { type Caption, captionOf } from './captions.ts'
 import { DiagramRecord } from './diagram-record.ts'
@@ -76,8 +77,13 @@ export class LabRun {
       machines.map(({ name }) => name),
       (name) => stateOf(machines.find((machine) => machine.name === name)),
     )
-    this.#run.cluster.onDecision = ({ name }, decision) => {
-      const caption = captionOf(name, decision, (id) => this.#nameOf(id))
+    this.#run.cluster.onDecision = ({ name, replica }, decision) => {
+      const caption = captionOf(name, decision, {
+        nameOf: (id) => this.#nameOf(id),
+        labelOf: (index) => this.#labelOf(replica, index),
+        configuration: replica.status?.configuration,
+        rule: wrongRule(schedule.rule ?? ''),
+      })
       this.#diagram.decided(name, decision, this.now, caption.text)
       // A leader that waits for an entry of its term says so with each acknowledgement.
       if (this.#notes.findLast(({ node }) => node === name)?.text === caption.text) return
@@ -246,6 +252,10 @@ export class LabRun {
     if (this.#notes.length > 2 * SHOWN.notes) this.#notes.splice(0, SHOWN.notes)
   }
 
+  #labelOf({ core }: Process['replica'], index: number): string {
+    return entryLabel(this.#run.cluster.invariants.frameOf(index, core?.terms[index] ?? 0))
+  }
+
   view(parts: readonly ViewPart[] = []): LabView {
     const { cluster, history } = this.#run
     const { model } = cluster.invariants
@@ -260,6 +270,7 @@ export class LabRun {
       faults: this.#run.faults.lasting.map(faultView),
       watches: this.#watches.all,
       operations: this.#operationViews(history),
+      standstills: [...this.#run.locks.standstills],
       notes: this.#notes.slice(-SHOWN.notes),
       violation: this.#violation?.message,
       isOver: this.#isOver,

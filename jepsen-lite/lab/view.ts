@@ -115,6 +115,13 @@ export interface OperationView {
   readonly answer: string
 }
 
+/** The time in which the process of a client stands still. */
+export interface StandstillView {
+  readonly client: string
+  readonly from: number
+  readonly until: number
+}
+
 /** A sentence about something that happened. */
 export interface NoteView {
   readonly at: number
@@ -162,6 +169,8 @@ export interface LabView {
   readonly watches: readonly WatchView[]
   /** The newest operations. */
   readonly operations: readonly OperationView[]
+  /** The oldest first. */
+  readonly standstills: readonly StandstillView[]
   /** The newest notes. */
   readonly notes: readonly NoteView[]
   /** The rule that this run has broken. It does not continue. */

@@ -5,6 +5,7 @@ import type { HistoryOperation, RecordedResult } from '../workload/history.ts'
 import type { WatchMessage } from '../workload/watch-record.ts'
 import type { FaultAction } from './faults/fault-kinds.ts'
 import type { TriggerWait } from './faults/trigger-wait.ts'
+import type { LockOp } from './schedule/schedule.ts'
 import type { InFlight } from './world/disk.ts'
 
 /** A fault that has begun. */
@@ -15,11 +16,20 @@ export interface FaultStrike {
 }
 
 /** Something about the lock that a client uses. */
-type LockEvent =
+export type LockEvent =
   | { readonly what: 'asks'; readonly request: string }
   | { readonly what: 'answered'; readonly request: string; readonly outcome: string; readonly answer: string }
   | { readonly what: 'stands still'; readonly ms: number }
+  /** It stands still until then. */
+  | { readonly what: 'puts off'; readonly request: LockOp; readonly until: number }
+  | { readonly what: 'does nothing'; readonly why: string }
   | { readonly what: 'continues' | 'has lost it' }
+
+/** Something about a lease that a client was granted. */
+type LeaseEvent =
+  | { readonly what: 'granted' | 'kept alive'; readonly ttlMs: number }
+  /** `keys` are deleted with it. */
+  | { readonly what: 'expired' | 'revoked'; readonly ttlMs: number; readonly keys: readonly string[] }
 
 export type SimEvent =
   | ({ readonly kind: 'fault' } & FaultStrike)
@@ -57,6 +67,7 @@ export type SimEvent =
   /** The client never learns whether its request was carried out. */
   | { readonly kind: 'unknown-outcome'; readonly client: string; readonly why: string }
   | ({ readonly kind: 'lock'; readonly client: string } & LockEvent)
+  | ({ readonly kind: 'lease'; readonly client: string } & LeaseEvent)
   | { readonly kind: 'watch-message'; readonly watcher: string; readonly message: WatchMessage }
   // ---- the cluster
   | { readonly kind: 'deleted'; readonly machine: string }
@@ -104,7 +115,8 @@ export function formatEvent(event: SimEvent): string | undefined {
       return `refuses ${event.client}: ${event.why}`
     case 'unknown-outcome':
       return `leaves ${event.client} in doubt: ${event.why}`
-    case 'lock': {
+    case 'lock':
+    case 'lease': {
       const { kind, client, ...details } = event
       return `${kind} of ${client}: ${JSON.stringify(details)}`
     }

@@ -8,6 +8,7 @@ import type { LeaseId } from '../../../src/operations/forms/index.ts'
 import type { Driver } from '../../../src/server/node/driver.ts'
 import { bytes } from '../oracle/model-row.ts'
 import type { LockOp, ScheduledOp } from '../schedule/schedule.ts'
+import type { LockEvent } from '../sim-event.ts'
 import type { Machine, Process } from '../world/process.ts'
 import { IO } from '../world/time.ts'
 import type { SimWorld } from '../world/world.ts'
@@ -30,6 +31,13 @@ export interface LockRequest {
   readonly until: number | undefined
   readonly outcome: 'waits' | 'ok' | 'failed' | 'unknown'
   readonly answer: string
+}
+
+/** The time in which the process of a client stands still. */
+export interface Standstill {
+  readonly client: string
+  readonly from: number
+  readonly until: number
 }
 
 type LockOperation = Omit<ScheduledOp, 'kind'> & { readonly kind: LockOp }
@@ -60,6 +68,7 @@ export class LockClients {
   readonly #store: StoreClients
   readonly #all: LockClient[]
   readonly requests: LockRequest[] = []
+  readonly standstills: Standstill[] = []
 
   constructor(world: SimWorld, clients: Clients, store: StoreClients, count: number) {
     this.#world = world
@@ -78,6 +87,8 @@ export class LockClients {
     if (client === undefined || machine === undefined) return false
     if (op.kind === 'stand-still') this.#standStill(client, op.x)
     else {
+      const { standsUntil: until } = client
+      if (this.#world.time.now < until) this.#say(client, { what: 'puts off', request: op.kind, until })
       client.due.push(() => this.#request(client, op, machine))
       this.#continue(client)
     }
@@ -103,10 +114,11 @@ export class LockClients {
     const { time } = this.#world
     const until = time.now + ms
     client.standsUntil = Math.max(client.standsUntil, until)
-    this.#world.say(undefined, { kind: 'lock', client: client.lane.name, what: 'stands still', ms })
+    this.standstills.push({ client: client.lane.name, from: time.now, until })
+    this.#say(client, { what: 'stands still', ms })
     time.push(until, IO, undefined, () => {
       if (time.now < client.standsUntil) return
-      this.#world.say(undefined, { kind: 'lock', client: client.lane.name, what: 'continues' })
+      this.#say(client, { what: 'continues' })
       this.#continue(client)
       const { keepsAlive } = client
       client.keepsAlive = undefined
@@ -114,16 +126,24 @@ export class LockClients {
     })
   }
 
-  #request(client: LockClient, op: LockOperation, { process }: Machine): void {
+  #request(client: LockClient, op: LockOperation, { name, process }: Machine): void {
     const driver = process?.driver
-    if (process === undefined || driver === undefined) return
     const { held, token } = client
-    if (op.kind === 'lock') {
+    const doNothing = (why: string): void => this.#say(client, { what: 'does nothing', why })
+    if (process === undefined || driver === undefined) doNothing(`${name} does not run`)
+    else if (op.kind === 'write') this.#write(client, process, driver)
+    else if (op.kind === 'lock') {
       if (held === undefined) this.#acquire(client, process, driver)
+      else doNothing('it believes that it holds the lock')
     } else if (op.kind === 'release') {
-      if (held !== undefined) this.#release(client, process, driver, held)
-    } else if (op.kind === 'write') this.#write(client, process, driver)
-    else if (token !== undefined) this.#write(client, process, driver, token)
+      if (held === undefined) doNothing('it holds no lock')
+      else this.#release(client, process, driver, held)
+    } else if (token === undefined) doNothing('it has no token')
+    else this.#write(client, process, driver, token)
+  }
+
+  #say({ lane }: LockClient, event: LockEvent): void {
+    this.#world.say(undefined, { kind: 'lock', client: lane.name, ...event })
   }
 
   // ---- requests
@@ -253,7 +273,7 @@ export class LockClients {
     this.#store.keepAlive(requester, [held.lease], ([ttlMs]) => {
       if (ttlMs !== undefined || client.held !== held) return
       client.held = undefined
-      this.#world.say(undefined, { kind: 'lock', client: client.lane.name, what: 'has lost it' })
+      this.#say(client, { what: 'has lost it' })
     })
   }
 }

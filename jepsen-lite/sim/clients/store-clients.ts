@@ -23,7 +23,7 @@ import type {
 } from '../../../src/operations/index.ts'
 import type { Driver } from '../../../src/server/node/driver.ts'
 import type { ReadRequirements } from '../../../src/server/node/read/reads.ts'
-import type { LeasePromise } from '../../checker/leases/index.ts'
+import type { LeaseChange, LeasePromise } from '../../checker/leases/index.ts'
 import type { OperationEnd, Recorder } from '../../workload/history.ts'
 import { Random } from '../../workload/random.ts'
 import {
@@ -70,6 +70,8 @@ export class StoreClients {
   calmAt: number | undefined
   /** Whether a client has requested a lease. */
   hasLeases = false
+  /** Leases that clients were granted and that have not ended. */
+  readonly #granted = new Map<string, { readonly client: string; readonly ttlMs: number }>()
   /** Ids of leases that were granted. The oldest first. */
   #leases: LeaseId[] = []
   /** The last seen record of each key; a key that was not there is not in it. */
@@ -82,6 +84,7 @@ export class StoreClients {
     this.#transactions = transactions
     this.#lanes = Array.from({ length: count }, (_, at) => ({ name: `s${at + 1}`, busy: false }))
     this.watchers = new SimWatchers(world, clients)
+    world.invariants.model.onLeaseChanges = (changes) => this.#noteEnds(changes)
   }
 
   /** Returns whether a process was asked. */
@@ -504,11 +507,29 @@ export class StoreClients {
             node: name,
           })
           this.#rememberLease(outcome.lease)
+          const client = requester.lane.name
+          this.#granted.set(outcome.lease, { client, ttlMs })
+          this.#world.say(requester.process, { kind: 'lease', client, what: 'granted', ttlMs })
         }
         done(outcome.kind === 'granted' ? outcome.lease : undefined)
       },
       done,
     )
+  }
+
+  /** The keys of a lease are deleted before it ends. */
+  #noteEnds(changes: readonly LeaseChange[]): void {
+    let keys: string[] = []
+    for (const change of changes) {
+      if (change.what === 'deleted') keys.push(change.key)
+      else if (change.what === 'expired' || change.what === 'revoked') {
+        const { id, what } = change
+        const granted = this.#granted.get(id)
+        if (granted !== undefined) this.#world.say(undefined, { kind: 'lease', ...granted, what, keys })
+        this.#granted.delete(id)
+        keys = []
+      }
+    }
   }
 
   #attach(requester: DrawnRequester): void {
@@ -572,6 +593,7 @@ export class StoreClients {
           )
         probeCoverage.hit('lease kept alive')
         this.promises.push({ id, ttlMs, askedMs, node: process.name })
+        this.#world.say(process, { kind: 'lease', client: requester.lane.name, what: 'kept alive', ttlMs })
       }
       this.#clients.end(open)
       done(result.value)

@@ -151,6 +151,8 @@ export class StoreModel {
   readonly #lives = new Map<string, LeaseLife[]>()
   /** The time of the simulation. */
   now: () => number = () => 0
+  /** Receives what an entry has changed about leases and keys, in its order. */
+  onLeaseChanges: (changes: readonly LeaseChange[]) => void = () => {}
   readonly #revisions: number[] = [1, 1]
   /** Tokens in the order in which they were remembered. */
   readonly #tokens = new Map<string, Token>()
@@ -240,6 +242,7 @@ export class StoreModel {
     const { term, clusterTimeMs: clusterMs } = header
     const checkpointMs = this.#settings.leaseCheckpointMs
     this.entries.push({ atMs: this.now(), term, clusterMs, checkpointMs, changes: this.#leaseChanges })
+    this.onLeaseChanges(this.#leaseChanges)
     if (this.revision > revision) this.#addEvents(revision + 1, header.clusterTimeMs)
     this.#forgetSessions()
     this.#revisions[header.index] = this.revision

@@ -12,6 +12,7 @@ import { plainly } from '../../../jepsen-lite/sim/faults/fault-builders.ts'
 import type { FaultAction } from '../../../jepsen-lite/sim/faults/fault-kinds.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import type { SimEvent } from '../../../jepsen-lite/sim/sim-event.ts'
+import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 import {
   asIndex,
   asReplicaId,
@@ -124,6 +125,37 @@ test('a node does not say the same twice, whatever others say in between', () =>
     if (source !== undefined) expect(text).not.toBe(before.get(node))
     before.set(node, text)
   }
+})
+
+describe('the sentence about a commit', () => {
+  const commitsOf = (link: string): readonly { readonly text: string; readonly source?: string }[] => {
+    const run = new LabRun(parseLink(link))
+    run.runTo(9000)
+    return run
+      .view()
+      .notes.flatMap(({ kind, text, source }) =>
+        kind === 'committed' ? [{ text, ...(source !== undefined && { source }) }] : [],
+      )
+  }
+
+  it('says what the entry is', () => {
+    expect(commitsOf('seed=1')[0]?.text).toMatch(/^Entry 2 \(new term\) is committed: /)
+  })
+
+  it('names both majorities while voters change', () => {
+    const joint = commitsOf('seed=1;2000:remove-many,asked=0,places=(3+4)').filter(
+      ({ source }) => source === 'paper §6',
+    )
+    expect(joint.map(({ text }) => text)).toContainEqual(
+      expect.stringMatching(/, a majority of the old voters and a majority of the new voters\.$/),
+    )
+  })
+
+  it('cites no paper for a wrong rule', async () => {
+    await loadRule('commit-of-earlier-term')
+    for (const { source } of commitsOf('seed=1,rule=commit-of-earlier-term')) expect(source).toBeUndefined()
+    expect(commitsOf('seed=1').map(({ source }) => source)).toContain('paper §5.3')
+  })
 })
 
 describe('the next decision', () => {
@@ -389,7 +421,8 @@ test.each<readonly [Decision, string]>([
   ],
 ])('%j is a sentence', (decision, text) => {
   const nameOf = (id: string | undefined): string => (id === undefined ? 'nobody known' : `n${id}`)
-  expect(captionOf('n1', decision, nameOf).text).toBe(`n1 ${text}`)
+  const scene = { nameOf, labelOf: String, configuration: undefined, rule: undefined }
+  expect(captionOf('n1', decision, scene).text).toBe(`n1 ${text}`)
 })
 
 // Schedules of the simulator have all kinds of events and faults.

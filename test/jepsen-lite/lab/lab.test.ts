@@ -383,8 +383,8 @@ test('decisions of cores are notes, with their reasons', () => {
     'n3 refuses n1 its pre-vote for term 2: in that term it is for n3. (paper §5.2)',
     'n2 refuses n1 its pre-vote for term 2: in that term it is for n3. (paper §5.2)',
     'n3 leads term 2: the votes of n3 and n2 are a majority. (paper §5.2)',
-    'Entry 2 is committed: it is on the disks of n3 and n1, a majority. (paper §5.3)',
-    'Entry 3 is committed: it is on the disks of n3 and n1, a majority. (paper §5.3)',
+    'Entry 2 (new term) is committed: it is on the disks of n3 and n1, a majority. (paper §5.3)',
+    'Entry 3 (k0=c1.0) is committed: it is on the disks of n3 and n1, a majority. (paper §5.3)',
   ])
 })
 

@@ -208,3 +208,36 @@ it.each([2001, 2020, 2060, 2120])(
     expect(violation).toBeUndefined()
   },
 )
+
+it('the grant, the renewal and the end of a lease are sentences with their reasons', () => {
+  const run = new LabRun(parseLink(['seed=1,nodes=3', ...LINES].join(';')))
+  run.runTo(12_000)
+  const told = run.view().notes.flatMap(({ kind, text }) => (kind === 'lease' ? [text] : []))
+  expect(told[0]).toBe('c1 has a lease. It ends when no keep-alive of c1 reaches the leader for 4.0 s.')
+  const end = 'ends: no keep-alive has reached the leader for 4.0 s.'
+  expect(told).toContain(`The lease of c1 ${end} Every node deletes its key job/lock: the lock is free.`)
+  expect(told).toContain(`The lease of c2 ${end} It has no key.`)
+  expect(told).toContain('c2 keeps its lease alive: n2 answers that it lasts another 4.0 s.')
+  expect(told).toContain('The lease of c2 is revoked. Every node deletes its key job/lock: the lock is free.')
+})
+
+it('a view has the time in which a client stands still, and a sentence for what it puts off', () => {
+  const run = new LabRun(parseLink(['seed=1,nodes=3', ...LINES].join(';')))
+  run.runTo(3550)
+  const { standstills, notes } = run.view()
+  expect(standstills).toEqual([{ client: 'c1', from: 3000, until: 9000 }])
+  expect(notes.at(-1)?.text).toBe(
+    'c1 stands still. It will write what the lock protects when it continues, at 9.0 s.',
+  )
+})
+
+it('a client that has nothing to do says why', () => {
+  const lines = ['release', 'fenced-write', 'lock', 'lock'].map(
+    (kind, at) => `${2000 + 500 * at}:${kind},client=0,node=leader,key=0,x=0`,
+  )
+  const run = new LabRun(parseLink(['seed=1,nodes=3', ...lines].join(';')))
+  run.runTo(4000)
+  const told = run.view().notes.map(({ text }) => text)
+  for (const why of ['it holds no lock', 'it has no token', 'it believes that it holds the lock'])
+    expect(told).toContain(`c1 does nothing: ${why}.`)
+})

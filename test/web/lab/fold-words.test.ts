@@ -40,7 +40,9 @@ describe('the verdict', () => {
   const unordered = { key: 'k0', operation: 3, missed: 2, operations: [1, 2, 3], text: 'It missed a write.' }
 
   it('has a sentence for each case', () => {
-    expect(verdictText({ ...verdict, judged: 0 })).toBe('No answer has been judged.')
+    expect(verdictText({ ...verdict, judged: 0 })).toBe(
+      'There is nothing to judge yet: requests about a lock are not judged.',
+    )
     expect(verdictText(verdict)).toMatch(/^1 answer has an order /)
     expect(verdictText({ ...verdict, judged: 2 })).toMatch(/^2 answers have an order /)
     expect(verdictText({ ...verdict, verdict: 'undecided' })).toMatch(/would take too long/)

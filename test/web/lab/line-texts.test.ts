@@ -128,5 +128,6 @@ it('finds a client that waits for nothing', () => {
   }))
   expect(freeClient([])).toBe(0)
   expect(freeClient(all)).toBe(1)
+  expect(freeClient(all, new Map([['c2', 'c2 stands still']]))).toBeUndefined()
   expect(freeClient(all.map((each) => ({ ...each, outcome: 'waits' })))).toBeUndefined()
 })

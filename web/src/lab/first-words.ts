@@ -27,8 +27,10 @@ export function isTimerNext(nodes: readonly MachineView[], cuts: readonly LinkVi
   return !leads && running.some(({ role, election }) => role === 'follower' && election !== undefined)
 }
 
+export const NO_CLIENT = 'All clients wait for an answer, or stand still.'
+
 /** Why the two actions that everybody sees first are not possible; undefined: they are. */
 export function whyNotNow(hasLeader: boolean, hasClient: boolean): string | undefined {
   if (!hasLeader) return 'There is no leader yet: nobody to write at, or to cut off.'
-  return hasClient ? undefined : 'All three clients wait for an answer: none can write.'
+  return hasClient ? undefined : NO_CLIENT
 }

@@ -77,9 +77,6 @@ export function pickNode(name: string): void {
   picked.value = value?.kind === 'node' && value.name === name ? undefined : { kind: 'node', name }
 }
 
-/** The client of requests about the lock. It stays the same at each node: it matters who holds the lock. */
-export const lockClient = signal(0)
-
 /** How long a fault lasts, in virtual milliseconds. */
 export const faultMs = signal(3000)
 /** Time for which the leader is cut off: an election takes up to two seconds, and what follows shall be seen. */
@@ -93,7 +90,17 @@ export function healNewest(): void {
   if (newest !== undefined) heal(newest)
 }
 
-export const writer = computed(() => freeClient(operations.value))
+export const standstills = computed(() => client.view.value?.standstills ?? NONE)
+/** Texts about the clients whose processes stand still now, by client. */
+export const standing = computed<ReadonlyMap<string, string>>(() => {
+  const now = client.view.value?.now ?? 0
+  const all = standstills.value.filter(({ until }) => until > now)
+  return new Map(
+    all.map(({ client: name, until }) => [name, `${name} stands still until ${(until / 1000).toFixed(2)} s`]),
+  )
+})
+
+export const writer = computed(() => freeClient(operations.value, standing.value))
 
 /** Writes at the leader, if there is one and a client is free. */
 export function write(): void {

@@ -3,7 +3,7 @@
 
 import type { VerdictView } from '../../../jepsen-lite/lab/fold-views.ts'
 import type { OperationView } from '../../../jepsen-lite/lab/view.ts'
-import { client, operations } from './lab-state.ts'
+import { client, operations, standstills } from './lab-state.ts'
 import './lane-picture.css'
 import { type LaneAxis, laneAxis, placeOn } from './lane-axis.ts'
 import { type LaneBar, laneBars } from './operation-lanes.ts'
@@ -21,7 +21,7 @@ export function LanePicture() {
   const [ref, width] = useWidth()
   const instant = client.instant.value
   const all = operations.value
-  const names = [...new Set(all.map((operation) => operation.client))].sort()
+  const names = [...new Set([...all, ...standstills.value].map((each) => each.client))].sort()
   return (
     <div ref={ref} class="lanes">
       {width > 0 && <Picture {...{ width, names, all, instant }} />}
@@ -56,6 +56,13 @@ function Picture({ width, names, all, instant }: PictureProps) {
       <g transform={`translate(${NAMES} 0)`}>
         {bars.map((bar) => (
           <Bar key={bar.operation.id} bar={bar} y={y(bar.operation.client)} verdict={verdict} />
+        ))}
+        {standstills.value.map(({ client: name, from, until }) => (
+          <g key={`${name} ${from}`} class="lane-still" transform={`translate(0 ${y(name)})`}>
+            <title>{`${name} stands still`}</title>
+            <path d={`M${placeOn(axis, from)} 0H${placeOn(axis, Math.min(until, instant))}`} />
+            <path d={`M${placeOn(axis, from)} -9v18m5-18v18`} />
+          </g>
         ))}
         <Effects {...{ verdict, all, axis, y }} />
         {bars.map((bar) => (

@@ -2,7 +2,8 @@
 
 import type { OperationView } from '../../../jepsen-lite/lab/view.ts'
 import { Mark } from '../design/mark.tsx'
-import { client, operations, watches } from './lab-state.ts'
+import { ClientActs } from './client-acts.tsx'
+import { client, operations, standstills, watches } from './lab-state.ts'
 import { LanePicture } from './lane-picture.tsx'
 import './lanes.css'
 import { outcomeText } from './operation-lanes.ts'
@@ -13,16 +14,24 @@ import { watchText } from './watch-text.ts'
 const LISTED = 8
 
 export function Lanes() {
-  if (operations.value.length === 0)
-    return watches.value.length === 0 ? <p class="dim">No client has asked for anything yet.</p> : <Watches />
+  if (operations.value.length + standstills.value.length === 0)
+    return (
+      <>
+        {watches.value.length === 0 && <p class="dim">No client has asked for anything yet.</p>}
+        <ClientActs />
+        <Watches />
+      </>
+    )
   return (
     <>
       <Verdict />
+      <ClientActs />
       <div class="client-lanes">
         <div>
           <LanePicture />
           <p class="client-legend">
-            Filled: a write. Hollow: a read. Dotted: a stale read. Time in which no client waits is shortened.
+            Filled: a write. Hollow: a read. Dotted: a stale read. Thick after ‖: the client stands still.
+            Time in which no client waits is shortened.
           </p>
         </div>
         <Requests />

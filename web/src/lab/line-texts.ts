@@ -121,8 +121,13 @@ export const messageLine = (
 /** Clients of the cluster of the lab. Each has one request in flight. */
 export const CLIENTS = 3
 
-/** The first client that waits for nothing. */
-export function freeClient(operations: readonly OperationView[]): number | undefined {
+/** The first client that waits for nothing and does not stand still. */
+export function freeClient(
+  operations: readonly OperationView[],
+  standing: Pick<ReadonlyMap<string, string>, 'has'> = new Map(),
+): number | undefined {
   const waiting = new Set(operations.filter(({ outcome }) => outcome === 'waits').map(({ client }) => client))
-  return Array.from({ length: CLIENTS }, (_, at) => at).find((at) => !waiting.has(`c${at + 1}`))
+  return Array.from({ length: CLIENTS }, (_, at) => at).find(
+    (at) => !waiting.has(`c${at + 1}`) && !standing.has(`c${at + 1}`),
+  )
 }

@@ -73,6 +73,11 @@ export function Logs() {
           </span>{' '}
           {DIFFERS}
         </span>
+        {Object.entries(MEANINGS).map(([label, meaning]) => (
+          <span key={label}>
+            “{label}”{meaning}
+          </span>
+        ))}
       </p>
     </>
   )
@@ -132,7 +137,7 @@ function Entry({ node, leading, index }: EntryProps) {
   return (
     <span
       class={`entry entry-${state} term-${termTint(entry.term)}${differsFrom(entry, leading) ? ' entry-differs' : ''}`}
-      title={`${entry.label}, term ${entry.term}, ${text}`}
+      title={`${entry.label}${MEANINGS[entry.label] ?? ''}, term ${entry.term}, ${text}`}
     >
       <span class="entry-term">
         <span class="visually-hidden">term </span>
@@ -162,6 +167,12 @@ function BeforeLog({ node: { lastIncluded }, index, text }: BeforeLogProps) {
       <span class="visually-hidden">{text}</span>
     </span>
   )
+}
+
+/** Entries that no client has written. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  'initial state': ': members and settings of a new cluster',
+  'new term': ': the empty entry with which a leader begins its term',
 }
 
 const DIFFERS = 'differs from the log of the leader of the newest term'

@@ -5,7 +5,8 @@ import type { MachineView } from '../../../jepsen-lite/lab/view.ts'
 import { Button } from '../design/button.tsx'
 import { Select } from '../design/field.tsx'
 import { Mark } from '../design/mark.tsx'
-import { client, faultMs, leader, lockClient, nodes, spares, writer } from './lab-state.ts'
+import { NO_CLIENT } from './first-words.ts'
+import { client, faultMs, leader, nodes, spares, standing, writer } from './lab-state.ts'
 import {
   compactLogLine,
   crashLine,
@@ -16,7 +17,6 @@ import {
   joinLine,
   jumpLine,
   leasesLine,
-  lockLine,
   pauseLine,
   type RequestKind,
   removeLine,
@@ -25,7 +25,6 @@ import {
   skewLine,
   slowDiskLine,
   stallDiskLine,
-  standStillLine,
   transferLine,
 } from './line-texts.ts'
 import { clockText, roleOf, stateText } from './node-states.ts'
@@ -46,7 +45,6 @@ export function NodePanel({ node }: { readonly node: MachineView }) {
     >
       {clock !== undefined && <p>{clock}</p>}
       <Requests node={node} />
-      <Lock node={node} />
       <Faults node={node} />
       <Operator node={node} />
     </Panel>
@@ -115,8 +113,8 @@ function Requests({ node: { name, state } }: { readonly node: MachineView }) {
     state !== 'running'
       ? `${name} does not run`
       : asker === undefined
-        ? 'All three clients wait for an answer'
-        : undefined
+        ? NO_CLIENT
+        : standing.value.get(`c${asker + 1}`)
   const buttons = (list: readonly RequestButton[]) =>
     list.map(({ kind, text, title }) => (
       <Button
@@ -137,62 +135,6 @@ function Requests({ node: { name, state } }: { readonly node: MachineView }) {
         {buttons(MORE)}
       </MoreGroup>
     </>
-  )
-}
-
-const LOCK = [
-  {
-    kind: 'lock',
-    text: 'Take the lock',
-    title: 'Grants a lease, and creates the key job/lock with it, in Stores',
-  },
-  { kind: 'release', text: 'Release it', title: 'Revokes that lease, if the client holds the lock' },
-  {
-    kind: 'write',
-    text: 'Write what it protects',
-    title: 'The key job/result. The store does not ask who holds the lock',
-  },
-  {
-    kind: 'fenced-write',
-    text: 'Write with its token',
-    title: 'The same key, if the lock still has the token that this client got',
-  },
-] as const
-const STANDSTILLS = [6, 10]
-
-function Lock({ node: { name, state } }: { readonly node: MachineView }) {
-  const asker = lockClient.value
-  const why = state === 'running' ? undefined : `${name} does not run`
-  return (
-    <MoreGroup title="The lock">
-      <Select
-        label="client"
-        value={String(asker) as (typeof CLIENTS)[number]['value']}
-        options={CLIENTS}
-        onChange={(value) => {
-          lockClient.value = Number(value)
-        }}
-      />
-      {LOCK.map(({ kind, text, title }) => (
-        <Button
-          key={kind}
-          disabled={why !== undefined}
-          title={why ?? title}
-          onClick={act(lockLine(kind, asker, name))}
-        >
-          {text}
-        </Button>
-      ))}
-      {STANDSTILLS.map((seconds) => (
-        <Button
-          key={seconds}
-          title="It sends nothing, and keeps its lease alive no longer"
-          onClick={act(standStillLine(asker, name, seconds * 1000))}
-        >
-          Let its process stand still for {seconds} s
-        </Button>
-      ))}
-    </MoreGroup>
   )
 }
 

@@ -9,11 +9,15 @@ export const VERDICT_MARKS = {
   undecided: { mark: 'unknown', text: 'Not decided yet' },
 } as const
 
+/** Whether the verdict says something. */
+export const isJudged = ({ verdict, judged }: Pick<VerdictView, 'verdict' | 'judged'>): boolean =>
+  judged > 0 || verdict !== 'linearizable'
+
 export function verdictText({ verdict, judged, unordered }: VerdictView): string {
   if (unordered !== undefined) return unordered.text
   if (verdict === 'undecided')
     return 'So many operations overlap that the search for an order would take too long.'
-  if (judged === 0) return 'No answer has been judged.'
+  if (judged === 0) return 'There is nothing to judge yet: requests about a lock are not judged.'
   return `${plural(judged, 'answer has', 'answers have')} an order in which each operation takes effect at one moment, between its call and its answer: the mark on its bar.`
 }
 

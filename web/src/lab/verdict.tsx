@@ -4,7 +4,7 @@ import type { VerdictView } from '../../../jepsen-lite/lab/fold-views.ts'
 import { Mark } from '../design/mark.tsx'
 import { client } from './lab-state.ts'
 import './verdict.css'
-import { VERDICT_MARKS, verdictText } from './verdict-words.ts'
+import { isJudged, VERDICT_MARKS, verdictText } from './verdict-words.ts'
 
 export function Verdict() {
   const verdict = client.view.value?.verdict
@@ -12,7 +12,9 @@ export function Verdict() {
   return (
     <div class="verdict">
       <p aria-live="polite">
-        <Mark of={VERDICT_MARKS[verdict.verdict].mark} text={VERDICT_MARKS[verdict.verdict].text} />{' '}
+        {isJudged(verdict) && (
+          <Mark of={VERDICT_MARKS[verdict.verdict].mark} text={VERDICT_MARKS[verdict.verdict].text} />
+        )}{' '}
         <span class="verdict-why">{verdictText(verdict)}</span>
       </p>
       <StaleReads verdict={verdict} />
