@@ -19,21 +19,71 @@ test.each(FILES)('the lesson %s has the answers that its runs show', async (file
   expect(problems).toEqual([])
 })
 
-test('a leader that hands over is no way through the lesson about elections', () => {
-  const task = parseLesson(readFileSync(join(FOLDER, 'election.json'), 'utf8')).steps.at(-1)
+/** Whether these lines of a student reach the goal of the task at the end of the lesson. */
+function reachesGoal(file: string, ...lines: readonly string[]): boolean {
+  const task = parseLesson(readFileSync(join(FOLDER, file), 'utf8')).steps.at(-1)
   if (task?.kind !== 'break') return expect.fail('its last step is no task')
-  const isReachedIn = (...lines: readonly string[]): boolean => {
-    const lab = new Lab(parseLink([task.run, ...lines].join(';')))
-    for (let ms = task.from; ms < task.until; ms += 5) {
-      lab.runTo(ms)
-      if (task.goal.every(({ fact }) => holdsIn(fact, lab.view()))) return true
-    }
-    return false
+  const lab = new Lab(parseLink([task.run, ...lines].join(';')))
+  for (let ms = task.from; ms < task.until; ms += 5) {
+    lab.runTo(ms)
+    if (task.goal.every(({ fact }) => holdsIn(fact, lab.view()))) return true
   }
-  const unheard = 'deaf,target=0,direction=out,ms=3000,stalls=false,refuses=false,breaks=false'
-  expect(isReachedIn(`1901:${unheard}`)).toBe(true)
+  return false
+}
+
+const WHOLE = 'stalls=false,refuses=false,breaks=false'
+
+test('a leader that hands over is no way through the lesson about elections', () => {
+  const unheard = `deaf,target=0,direction=out,ms=3000,${WHOLE}`
+  expect(reachesGoal('election.json', `1901:${unheard}`)).toBe(true)
   for (const ms of [1950, 1980, 2300])
-    expect(isReachedIn('1901:transfer,target=leader,to=3', `${ms}:${unheard}`)).toBe(false)
+    expect(reachesGoal('election.json', '1901:transfer,target=leader,to=3', `${ms}:${unheard}`)).toBe(false)
+})
+
+describe('to depose a leader by cuts', () => {
+  const later = (line: string): string => line.replace('1901:', '2300:')
+  const cuts = (...to: readonly number[]) =>
+    to.map((node) => `1901:one-way,from=0,to=${node},ms=10000,${WHOLE}`)
+
+  it.each([[[1, 2, 3]], [[1, 2, 4]], [[1, 3, 4]], [[2, 3, 4]]])('takes any three: %j', (to) => {
+    expect(reachesGoal('split-vote.json', ...cuts(...to))).toBe(true)
+  })
+
+  it.each([
+    ['a hand-over', ['1901:transfer,target=0,to=1']],
+    ['a hand-over before the cuts', ['1901:transfer,target=0,to=1', ...cuts(1, 2, 3).map(later)]],
+    ['two cuts', cuts(1, 2)],
+    ['four cuts', cuts(1, 2, 3, 4)],
+  ])('is not done by %s', (_, lines) => {
+    expect(reachesGoal('split-vote.json', ...lines)).toBe(false)
+  })
+})
+
+describe('a partition in which nobody can lead', () => {
+  it.each([
+    ['two pairs', ['0+1', '2+3']],
+    ['three single nodes', ['0', '1', '2']],
+  ])('has %s', (_, sides) => {
+    const lines = sides.map((side) => `1960:partition,side=(${side}),ms=6000,${WHOLE}`)
+    expect(reachesGoal('availability.json', ...lines)).toBe(true)
+  })
+
+  it.each([
+    ['a hand-over', '1960:transfer,target=0,to=1'],
+    ['a crash', '1960:crash,target=0,point=now,skip=0,inFlight=lost,silent=false,ms=500'],
+    ['a leader that is alone', `1960:isolate,target=0,ms=6000,${WHOLE}`],
+  ])('is more than %s', (_, line) => {
+    expect(reachesGoal('availability.json', line)).toBe(false)
+  })
+})
+
+test('a watch has to receive its second event from the leader', () => {
+  const crash = (ms: number, target: number) =>
+    `${ms}:crash,target=${target},point=now,skip=0,inFlight=lost,silent=false,ms=500`
+  const put = (ms: number) => `${ms}:put,client=0,node=leader,key=0,x=41`
+  expect(reachesGoal('watch.json', crash(2500, 1), crash(4500, 2), put(5500))).toBe(true)
+  expect(reachesGoal('watch.json', crash(2500, 1), put(3500))).toBe(false)
+  expect(reachesGoal('watch.json', crash(2500, 1), crash(4500, 2))).toBe(false)
 })
 
 // In this run n1 leads term 2 from 1161 ms on, and n4 leads term 3 from 3408 ms on.
