@@ -19,7 +19,7 @@ interface FinishedRun {
 export function finishedRun({ schedule, now }: Pick<Lab, 'schedule' | 'now'>): FinishedRun {
   const { config, ops, faults } = schedule
   const lastAt = Math.max(...[...ops, ...faults].map(({ at }) => at), 0)
-  const ms = config.ms < LAB_MS_MAX ? config.ms : Math.max(Math.ceil(now), lastAt + 1)
+  const ms = config.ms < LAB_MS_MAX ? config.ms : Math.min(Math.max(Math.ceil(now), lastAt + 1), LAB_MS_MAX)
   const finished = { ...schedule, config: { ...config, ms } }
   const result = judged(finished)
   const { trace, violation } = result

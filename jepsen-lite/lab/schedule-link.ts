@@ -76,7 +76,7 @@ function fields(parts: readonly string[], where: string): Record<string, unknown
 function parseValue(text: string): unknown {
   const list = /^\((.*)\)$/.exec(text)?.[1]
   if (list !== undefined) return list === '' ? [] : list.split('+').map(parseValue)
-  if (/^-?\d+(\.\d+)?$/.test(text)) return Number(text)
+  if (/^-?\d+(\.\d+)?(e-\d+)?$/.test(text)) return Number(text)
   return text === 'true' ? true : text === 'false' ? false : text
 }
 

@@ -2,16 +2,17 @@
 
 import { type Fields, isObject } from '../../../src/operations/forms/decode.ts'
 import { CLUSTER_VERSION } from '../../../src/operations/forms/settings.ts'
+import { timingFault } from '../../../src/raft/timing.ts'
 import { FAULT_KINDS, FAULT_SHAPES, type SimFaultKind } from '../faults/fault-kinds.ts'
 import { TRIGGERS } from '../faults/trigger-wait.ts'
-import { LIMIT_NAMES, usualLimits } from '../world/node-limits.ts'
+import { LIMIT_NAMES, smallestLimits, usualLimits } from '../world/node-limits.ts'
 import { WRONG_RULE_NAMES } from '../wrong-rules.ts'
 import type { SimConfig } from './config.ts'
 import { ALL_OPS, CLIENT_FAULTS, RECIPES, SCHEDULE_VERSION, type Schedule } from './schedule.ts'
 import { type FieldShapes, mismatch, type Spec } from './shape.ts'
 
-const NATURAL: Spec = { is: 'natural', min: 0, max: 1_000_000_000 }
-const NUMBER: Spec = { is: 'number' }
+const NATURAL = { is: 'natural', min: 0, max: 1_000_000_000 } as const satisfies Spec
+const SEED: Spec = { is: 'number', min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER }
 const TARGET: Spec = { is: 'target' }
 const RULE: Spec = { is: 'one of', values: WRONG_RULE_NAMES }
 
@@ -65,38 +66,47 @@ const OPTIONAL = {
   shortDisks: { is: 'natural', min: 0, max: 1 },
 } as const satisfies { readonly [Name in keyof SimConfig]?: Spec }
 
+// Outside of these ranges a run takes all memory or no end, or breaks a rule because no cluster can work so.
+const DELAY: Spec = { is: 'number', min: 0, max: 10_000 }
+const PERIOD: Spec = { is: 'number', min: 50, max: 20_000 }
+const PER_MILLE: Spec = { is: 'number', min: 0, max: 1000 }
+const UP_TO_1: Spec = { is: 'natural', min: 0, max: 1 }
+const COUNT: Spec = { is: 'natural', min: 1, max: 1000 }
+
 const CONFIG: { readonly [Name in Exclude<keyof SimConfig, 'limits' | keyof typeof OPTIONAL>]: Spec } = {
   nodes: { is: 'natural', min: 1, max: 7 },
   spares: { is: 'natural', min: 0, max: 2 },
-  grow: NUMBER,
-  ms: NUMBER,
-  heartbeatMs: NUMBER,
-  electionMinMs: NUMBER,
-  electionMaxMs: NUMBER,
-  commitDelayMs: NUMBER,
-  delayMs: NUMBER,
-  jitterMs: NUMBER,
-  tail: NUMBER,
-  harsh: NUMBER,
-  lost: NUMBER,
-  doubled: NUMBER,
-  reordered: NUMBER,
-  silenceMs: NUMBER,
-  writeMs: NUMBER,
-  writeJitterMs: NUMBER,
-  readMs: NUMBER,
-  clocks: NUMBER,
-  leases: NUMBER,
-  leaseMs: NUMBER,
-  restartMs: NUMBER,
-  keys: NUMBER,
-  clients: NUMBER,
-  timeoutMs: NUMBER,
+  grow: UP_TO_1,
+  ms: { is: 'number', min: 0, max: 3_600_000 },
+  heartbeatMs: PERIOD,
+  electionMinMs: PERIOD,
+  electionMaxMs: PERIOD,
+  commitDelayMs: DELAY,
+  delayMs: DELAY,
+  jitterMs: DELAY,
+  tail: NATURAL,
+  harsh: UP_TO_1,
+  lost: PER_MILLE,
+  doubled: PER_MILLE,
+  reordered: UP_TO_1,
+  silenceMs: { is: 'number', min: 0, max: 60_000 },
+  writeMs: DELAY,
+  writeJitterMs: DELAY,
+  readMs: DELAY,
+  clocks: { is: 'natural', min: 0, max: 4 },
+  leases: UP_TO_1,
+  leaseMs: { is: 'natural', min: 1, max: 60_000 },
+  restartMs: { is: 'number', min: 1, max: 60_000 },
+  keys: COUNT,
+  clients: COUNT,
+  timeoutMs: { is: 'number', min: 10, max: 60_000 },
 }
 
 const LIMITS: Expected = {
   required: {},
-  optional: Object.fromEntries(LIMIT_NAMES.map((name) => [name, NUMBER])),
+  optional: Object.fromEntries(
+    LIMIT_NAMES.map((name) => [name, { is: 'natural', min: smallestLimits[name], max: NATURAL.max }]),
+  ),
 }
 
 /** A schedule, or a file of `jepsen-lite sim` with one in it. Throws `RangeError` for anything else, with its place. */
@@ -112,7 +122,7 @@ export function parseSchedule(text: string): Schedule {
     throw new RangeError(
       `version: expected ${SCHEDULE_VERSION}, found ${JSON.stringify(version)}; search for the schedule again`,
     )
-  expects(seed, NUMBER, 'seed')
+  expects(seed, SEED, 'seed')
   if (rule !== undefined) expects(rule, RULE, 'rule')
   const { limits = {}, ...numbers } = fields(config, 'config')
   conforms(numbers, { required: CONFIG, optional: OPTIONAL }, 'config')
@@ -121,6 +131,8 @@ export function parseSchedule(text: string): Schedule {
   for (const [at, fault] of list(faults, 'faults').entries()) checkFault(fault, `faults[${at}]`)
   if (recipe !== undefined) checkRecipe(fields(recipe, 'recipe'))
   const schedule = inner as Schedule
+  const fault = timingFault(schedule.config)
+  if (fault !== undefined) throw new RangeError(`config: ${fault}`)
   return {
     ...schedule,
     config: { ...schedule.config, limits: { ...usualLimits, ...schedule.config.limits } },

@@ -7,7 +7,7 @@ import type { SimConfig } from './config.ts'
 /** Values of a field, as data. */
 export type Spec =
   | { readonly is: 'natural'; readonly min: number; readonly max: number }
-  | { readonly is: 'number' }
+  | { readonly is: 'number'; readonly min: number; readonly max: number }
   | { readonly is: 'flag' }
   | { readonly is: 'one of'; readonly values: readonly string[] }
   | { readonly is: 'list'; readonly values: readonly string[] }
@@ -149,7 +149,7 @@ function isValid(value: unknown, spec: Spec): boolean {
     case 'natural':
       return isNatural(value, spec.min, spec.max)
     case 'number':
-      return Number.isFinite(value)
+      return typeof value === 'number' && value >= spec.min && value <= spec.max
     case 'flag':
       return typeof value === 'boolean'
     case 'one of':
@@ -172,7 +172,7 @@ function expectation(spec: Spec): string {
     case 'natural':
       return `a whole number from ${spec.min} to ${spec.max}`
     case 'number':
-      return 'a number'
+      return `a number from ${spec.min} to ${spec.max}`
     case 'flag':
       return 'true or false'
     case 'one of':

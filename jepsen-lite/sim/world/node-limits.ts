@@ -85,6 +85,11 @@ export type NodeLimits = { readonly [Name in LimitName]: number }
 const buildLimits = (value: (name: LimitName) => number): NodeLimits =>
   Object.fromEntries(LIMIT_NAMES.map((name) => [name, value(name)])) as NodeLimits
 
+/** No limit is drawn smaller, and a schedule names none. */
+export const smallestLimits: NodeLimits = buildLimits((name) =>
+  Math.min(...LIMITS[name].small, LIMITS[name].usual),
+)
+
 /** The largest value of each limit. */
 export const largestLimits = (limits: readonly NodeLimits[]): NodeLimits =>
   buildLimits((name) => Math.max(...limits.map((one) => one[name])))

@@ -337,6 +337,11 @@ describe('the text of a schedule', () => {
     expect(withMoment(shown, 3400.001)).toBe(shown)
   })
 
+  it('has small numbers too', () => {
+    const schedule = labSchedule(1, { jitterMs: 1e-7 })
+    expect(parseLink(formatLink(schedule))).toEqual(schedule)
+  })
+
   it('has the wrong rule', () => {
     const text = 'seed=2,rule=read-without-round,nodes=3'
     expect(formatLink(parseLink(text))).toBe(text)

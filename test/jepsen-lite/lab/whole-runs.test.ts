@@ -12,6 +12,7 @@ import {
   parseRunFile,
 } from '../../../jepsen-lite/lab/index.ts'
 import { LabRun } from '../../../jepsen-lite/lab/lab-run.ts'
+import { LAB_MS_MAX } from '../../../jepsen-lite/lab/lab-schedule.ts'
 import { generate, runSchedule } from '../../../jepsen-lite/sim/index.ts'
 import { loadRule } from '../../../jepsen-lite/wrong-rules/load-rule.ts'
 
@@ -127,4 +128,9 @@ it('a line that was just added is carried out in the run that is checked', () =>
   const run = new LabRun(schedule)
   run.runTo(5000)
   expect(run.view().operations).toMatchObject([{ text: 'put k0 = "c1.0"', outcome: 'ok' }])
+})
+
+it('a line after the end of each run of the lab does not make the checked run longer', () => {
+  const lab = new Lab(parseLink('nodes=1,spares=0;1000000000:put,client=0,node=leader,key=0,x=41'))
+  expect(finishedRun(lab).schedule.config.ms).toBe(LAB_MS_MAX)
 })

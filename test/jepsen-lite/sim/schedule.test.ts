@@ -113,7 +113,7 @@ describe('what is malformed is named', () => {
     [
       'a limit as text',
       { config: { ...generate(1).config, limits: { rowHeads: '1' } } },
-      'config.limits.rowHeads: expected a number',
+      'config.limits.rowHeads: expected a whole number',
     ],
     [
       'no voters',
@@ -122,6 +122,26 @@ describe('what is malformed is named', () => {
     ],
   ])('%s', (_, change, message) => {
     expect(() => parse(change)).toThrow(message)
+  })
+
+  // Such a run ended in no time that a person waits, took all memory, or was said to break a rule.
+  test.each<[object, string]>([
+    [{ clients: 1_000_000_000 }, 'config.clients: expected a whole number from 1 to 1000, found 1000000000'],
+    [{ ms: 1e12 }, 'config.ms: expected a number from 0 to 3600000'],
+    [{ heartbeatMs: 0.001 }, 'config.heartbeatMs: expected a number from 50'],
+    [{ electionMaxMs: 1e9 }, 'config.electionMaxMs: expected a number from 50 to 20000'],
+    [{ delayMs: 1e9 }, 'config.delayMs: expected a number from 0 to 10000'],
+    [{ jitterMs: -1 }, 'config.jitterMs: expected a number from 0'],
+    [{ timeoutMs: 0 }, 'config.timeoutMs: expected a number from 10'],
+    [{ leaseMs: 0.5 }, 'config.leaseMs: expected a whole number from 1'],
+    [{ limits: { scrubEveryMs: 0 } }, 'config.limits.scrubEveryMs: expected a whole number from 5000'],
+    [{ limits: { proposalsMax: 0 } }, 'config.limits.proposalsMax: expected a whole number from 1'],
+    [
+      { heartbeatMs: 300, electionMinMs: 500, electionMaxMs: 900 },
+      'config: the election timeout (500–900 ms) must be a range that begins above twice the heartbeat (300 ms)',
+    ],
+  ])('a cluster that cannot run: %j', (change, message) => {
+    expect(() => parse({ config: { ...generate(1).config, ...change } })).toThrow(message)
   })
 
   test('no JSON', () => {
