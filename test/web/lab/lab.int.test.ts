@@ -44,12 +44,16 @@ describeConsole(needsChromium('the lab'), () => {
     const moment = page.getByRole('slider', { name: 'Moment' })
     await moment.fill('1100')
     await expect.poll(() => nodeWith(page, 'leader').count()).toBe(0)
-    await page.getByText('What you do here forgets what came later: 2 actions.').waitFor()
+    await page
+      .getByText('What you do here replaces what came later: 2 actions, kept under Other futures.')
+      .waitFor()
     await expect.poll(() => page.url()).toMatch(/#seed=1,at=1100;\d+:put,.*;\d+:isolate,/)
 
     // The address opens the same run elsewhere.
     const other = await openPage(page.url(), { colorScheme: 'dark', viewport: { width: 360, height: 780 } })
-    await other.getByText('What you do here forgets what came later: 2 actions.').waitFor()
+    await other
+      .getByText('What you do here replaces what came later: 2 actions, kept under Other futures.')
+      .waitFor()
     await other.getByText('1.10 s').waitFor()
     expect(await other.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
     expect(await findBarriers(other)).toEqual([])

@@ -6,9 +6,11 @@ import { healWord } from './active-faults.ts'
 import './caption.css'
 import { CodeButton } from './code-dialog.tsx'
 import { isTimerNext } from './first-words.ts'
-import { caption, client, cuts, faults, heal, nodes, notes } from './lab-state.ts'
+import { caption, client, cuts, faults, heal, nodes, notes, picked } from './lab-state.ts'
 
 const SHOWN = 8
+/** So that the logs are in sight below a panel. */
+const SHOWN_BELOW_PANEL = 3
 
 interface CaptionProps {
   /** The user decides how time passes. */
@@ -57,7 +59,7 @@ const beginning = (now: number | undefined): string =>
     : 'There is no leader yet. The arc around each node is its election timer.'
 
 export function Happened() {
-  const shown = notes.value.toReversed().slice(0, SHOWN)
+  const shown = notes.value.toReversed().slice(0, picked.value === undefined ? SHOWN : SHOWN_BELOW_PANEL)
   return (
     <ol class="happened" aria-label="What happened, the newest first">
       {shown.map((note, number) => (

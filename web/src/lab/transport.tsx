@@ -84,7 +84,9 @@ function Scrub() {
       </div>
       <span class="scrub-time dim">{seconds(end)}</span>
       {later > 0 && (
-        <span class="scrub-later">What you do here forgets what came later: {plural(later, 'action')}.</span>
+        <span class="scrub-later">
+          What you do here replaces what came later: {plural(later, 'action')}, kept under Other futures.
+        </span>
       )}
     </div>
   )
