@@ -66,12 +66,19 @@ export function eventCaption(
       return { text: lockText(node, event) }
     case 'lease':
       return { text: leaseText(node, event) }
+    case 'watch-began':
+      return { text: `${event.watcher} watches at ${node}, from revision ${event.from} on.` }
+    case 'watch-lost':
+      return { text: `${event.watcher} has lost its connection to ${node}, and looks for another node.` }
     case 'watch-message':
       return event.message.kind === 'events'
         ? {
             text: `${node} sends ${event.watcher.split(' ')[0]}, which watches: ${watchedText(event.message)}.`,
           }
-        : { text: `${node} tells ${event.watcher}: ${words(event.message.kind)}.`, isMinor: true }
+        : {
+            text: `${node} tells ${event.watcher.split(' ')[0]}: ${watchStateText(event.message)}.`,
+            isMinor: true,
+          }
     case 'deleted':
       return { text: `${event.machine} is deleted.` }
     case 'violation':
@@ -138,6 +145,9 @@ function deletedText(keys: readonly string[]): string {
 const watchedText = ({ events, revision }: Extract<WatchMessage, { kind: 'events' }>): string =>
   `${events.map(({ key, type, record }) => (type === 'put' ? `${key} = ${record?.value}` : `${key} is deleted`)).join(', ')}, at revision ${revision}`
 
+const watchStateText = (message: Exclude<WatchMessage, { kind: 'events' }>): string =>
+  message.kind === 'progress' ? `no event is missing up to revision ${message.revision}` : words(message.kind)
+
 const IN_FLIGHT = {
   lost: ' What it was writing is lost.',
   kept: ' What it was writing is on its disk.',
@@ -177,7 +187,9 @@ function answerText(result: RecordedResult | string): string {
   if (applied === false) return formatOutcome({ kind: 'ok', result })
   if (value === null) return 'there is no value'
   if (value === undefined) return revision === undefined ? 'done' : `written, at revision ${revision}`
-  return stalenessMs === undefined ? value : `${value}, at most ${Math.ceil(stalenessMs)} ms old`
+  return stalenessMs === undefined
+    ? value
+    : `${value}, with the promise that it is at most ${Math.ceil(stalenessMs)} ms old`
 }
 
 const areOrIs = (nodes: readonly string[]): string => (nodes.length > 1 ? 'are' : 'is')

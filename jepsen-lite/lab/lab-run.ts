@@ -34,6 +34,7 @@ import {
   type NoteView,
   type OperationView,
 } from './view.ts'
+import { VoterChanges } from './voter-changes.ts'
 import { WatchViews } from './watch-views.ts'
 
 /** A line of a schedule. */
@@ -61,6 +62,7 @@ export class LabRun {
   readonly #watches = new WatchViews()
   /** First index of each log on a disk, by the sequence number at which it was read. */
   readonly #firstsOnDisk = new WeakMap<SimDisk, { readonly sequence: number; readonly first: number }>()
+  readonly #voterChanges: VoterChanges
   /** The wait in whose middle it stands still. */
   #wait: Wait | undefined
   #isOver = false
@@ -72,7 +74,12 @@ export class LabRun {
   constructor(schedule: Schedule) {
     this.#run = new Run(schedule, ({ node, event }) => this.#happened(node, event))
     this.#waits = this.#run.waits()
-    const { network, machines } = this.#run.cluster
+    const { network, machines, config, invariants } = this.#run.cluster
+    this.#voterChanges = new VoterChanges(
+      machines.slice(0, config.grow === 1 ? 1 : config.nodes).map(({ name }) => name),
+      (id) => this.#nameOf(id),
+      (index, term) => invariants.frameOf(index, term),
+    )
     this.#diagram = new DiagramRecord(
       machines.map(({ name }) => name),
       (name) => stateOf(machines.find((machine) => machine.name === name)),
@@ -230,6 +237,8 @@ export class LabRun {
   #happened(node: string | undefined, event: SimEvent): void {
     if (node !== undefined) this.#diagram.noted(node, this.now)
     if (event.kind === 'connection') return
+    if (event.kind === 'watch-began') this.#watches.connected(event.watcher, node)
+    if (event.kind === 'watch-lost') this.#watches.connected(event.watcher, undefined)
     if (event.kind === 'watch-message')
       this.#watches.received(event.watcher.split(' ')[0] ?? '', node ?? '', event.message, this.now)
     this.#visible++
@@ -383,6 +392,10 @@ export class LabRun {
     const term = (index: number): number => termAt(index) ?? 0
     const frame = (index: number): Uint8Array | undefined => invariants.frameOf(index, term(index))
     const entry = (index: number, label: string): EntryView => ({ index, term: term(index), label })
+    const entryOfLog = (index: number): EntryView => {
+      const change = this.#voterChanges.textOf(index, term)
+      return { ...entry(index, entryLabel(frame(index))), ...(change !== undefined && { change }) }
+    }
     const first = Math.max(firstIndex, lastIndex - SHOWN.entries + 1)
     return {
       ...{ firstIndex, lastIndex },
@@ -390,9 +403,7 @@ export class LabRun {
         firstIndex > 1
           ? entry(firstIndex - 1, frame(firstIndex - 1) === undefined ? 'initial state' : 'in the store')
           : undefined,
-      log: Array.from({ length: lastIndex - first + 1 }, (_, at) =>
-        entry(first + at, entryLabel(frame(first + at))),
-      ),
+      log: Array.from({ length: lastIndex - first + 1 }, (_, at) => entryOfLog(first + at)),
     }
   }
 

@@ -229,7 +229,7 @@ function staleRead(call: HistoryCall, log: Log): StaleReadView | undefined {
   const ageMs = endMs - committedAt
   return {
     ...{ operation: id, ageMs },
-    text: `${seconds(ageMs)} old: ${newer} was committed at ${seconds(committedAt)}`,
+    text: `in fact ${seconds(ageMs)} old: ${newer} was committed at ${seconds(committedAt)}`,
   }
 }
 

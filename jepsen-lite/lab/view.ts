@@ -13,6 +13,8 @@ export interface EntryView {
   readonly term: number
   /** Its effect in a few characters: `k1=c2.0`. */
   readonly label: string
+  /** Effect of a change of the configuration: `voters n1, n2, n3 → n1, n2`. */
+  readonly change?: string | undefined
 }
 
 /** The knowledge of a leader about a follower. */
@@ -147,7 +149,9 @@ export interface WatchEventView {
 export interface WatchView {
   readonly name: string
   /** The node from which its newest message came. */
-  readonly node: string
+  readonly node: string | undefined
+  /** The node to which it is connected. */
+  readonly connection: string | undefined
   /** How many events it has received. */
   readonly received: number
   /** The newest of them, the oldest first. */

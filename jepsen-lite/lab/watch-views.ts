@@ -13,13 +13,19 @@ export class WatchViews {
     return [...this.#views.values()]
   }
 
+  /** undefined: the watch has lost its connection. */
+  connected(name: string, connection: string | undefined): void {
+    const before = this.#views.get(name)
+    this.#views.set(name, { ...(before ?? { name, node: undefined, received: 0, events: [] }), connection })
+  }
+
   /** `node` has sent this to the watch `name`. */
   received(name: string, node: string, message: WatchMessage, at: number): void {
     const before = this.#views.get(name)
-    const { received = 0, events = [] } = before ?? {}
+    const { received = 0, events = [], connection } = before ?? {}
     const added = eventsOf(message, at)
     this.#views.set(name, {
-      ...{ name, node, received: received + added.length },
+      ...{ name, node, connection, received: received + added.length },
       events: [...events, ...added].slice(-EVENTS_SHOWN),
     })
   }

@@ -68,6 +68,10 @@ export type SimEvent =
   | { readonly kind: 'unknown-outcome'; readonly client: string; readonly why: string }
   | ({ readonly kind: 'lock'; readonly client: string } & LockEvent)
   | ({ readonly kind: 'lease'; readonly client: string } & LeaseEvent)
+  /** A node serves the watch from now on, from this revision on. */
+  | { readonly kind: 'watch-began'; readonly watcher: string; readonly from: number }
+  /** A watch has lost its connection to the node. */
+  | { readonly kind: 'watch-lost'; readonly watcher: string }
   | { readonly kind: 'watch-message'; readonly watcher: string; readonly message: WatchMessage }
   // ---- the cluster
   | { readonly kind: 'deleted'; readonly machine: string }
@@ -120,6 +124,10 @@ export function formatEvent(event: SimEvent): string | undefined {
       const { kind, client, ...details } = event
       return `${kind} of ${client}: ${JSON.stringify(details)}`
     }
+    case 'watch-began':
+      return `serves ${event.watcher} from revision ${event.from} on`
+    case 'watch-lost':
+      return `serves ${event.watcher} no longer`
     case 'watch-message':
       return `tells ${event.watcher}: ${JSON.stringify(event.message)}`
     case 'deleted':

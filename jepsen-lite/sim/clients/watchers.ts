@@ -162,9 +162,14 @@ export class SimWatchers {
     watcher.connection = undefined
     if (connection !== undefined) {
       connection.close(undefined)
+      this.#sayLost(watcher, connection.process)
       watcher.from = connection.resumesFrom
     }
     this.#resumeLater(watcher, place)
+  }
+
+  #sayLost({ lane }: SimWatchClient, process: Process): void {
+    this.#world.say(process, { kind: 'watch-lost', watcher: lane.name })
   }
 
   #resumeLater(watcher: SimWatchClient, place: number): void {
@@ -193,6 +198,7 @@ export class SimWatchers {
         const connection = new Connection(this.#world, process, watcher, answered, (resumeFrom) => {
           if (watcher.connection !== connection) return
           watcher.connection = undefined
+          this.#sayLost(watcher, process)
           watcher.from = resumeFrom
           this.#resumeLater(watcher, process.place + 1)
         })
@@ -202,6 +208,10 @@ export class SimWatchers {
         if (this.#nodes !== undefined) connection.hurry()
         this.#records.push(connection)
         watcher.connection = connection
+        this.#world.say(process, {
+          ...{ kind: 'watch-began', watcher: watcher.lane.name },
+          from: connection.resumesFrom,
+        })
         this.#world.probeCoverage.hit(from === undefined ? 'watch begun' : 'watch begun at a revision')
         clients.end(open)
       },

@@ -223,7 +223,7 @@ describe('the verdict', () => {
         {
           operation: 3,
           ageMs: expect.closeTo(426, 0),
-          text: '0.43 s old: k0 = "c2.0" was committed at 8.57 s',
+          text: 'in fact 0.43 s old: k0 = "c2.0" was committed at 8.57 s',
         },
         { operation: 4, ageMs: 0, text: 'nothing newer was committed' },
       ],

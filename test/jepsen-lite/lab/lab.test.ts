@@ -712,6 +712,50 @@ describe('the log of a node in a view', () => {
   })
 })
 
+it('an entry that changes the configuration names the voters', () => {
+  const changesIn = (text: string, until: number): (string | undefined)[] => {
+    const lab = new Lab(parseLink(text))
+    lab.runTo(until)
+    const log = lab.view().nodes[0]?.log ?? []
+    expect(log.filter(({ label }) => label !== 'members').every(({ change }) => change === undefined)).toBe(
+      true,
+    )
+    return log.filter(({ label }) => label === 'members').map(({ change }) => change)
+  }
+  expect(changesIn('seed=7,spares=0;4000:remove-many,asked=leader,places=(3+4)', 4600)).toEqual([
+    'voters n1, n2, n3, n4, n5 → n1, n2, n3',
+    'ends the change: only n1, n2, n3 vote',
+  ])
+  expect(changesIn('seed=7,nodes=3;4000:join,target=3', 6000)).toEqual([
+    'voters n1, n2, n3, as before',
+    'voters n1, n2, n3 → n1, n2, n3, n4',
+    'ends the change: only n1, n2, n3, n4 vote',
+  ])
+})
+
+it('a watch that has lost its node says so, and where it continues', () => {
+  const lab = new Lab(
+    parseLink(
+      'seed=1,nodes=3;1900:watch,client=1,node=1,key=0,x=1363;3000:put,client=0,node=leader,key=0,x=41;' +
+        '4000:crash,target=1,point=now,skip=0,inFlight=lost,silent=false,ms=6000',
+    ),
+  )
+  const watch = () => lab.view().watches[0]
+  lab.runTo(3500)
+  expect(watch()).toMatchObject({ name: 'w1', connection: 'n2', node: 'n2', received: 1 })
+  lab.runTo(4000)
+  while (watch()?.connection === 'n2') lab.step()
+  expect(watch()).toMatchObject({ connection: undefined, node: 'n2' })
+  lab.runTo(5000)
+  expect(watch()).toMatchObject({ connection: 'n3', received: 1 })
+  const texts = lab.view().notes.map(({ text }) => text)
+  expect(texts.filter((text) => text.startsWith('w1'))).toEqual([
+    'w1 watches at n2, from revision 2 on.',
+    'w1 has lost its connection to n2, and looks for another node.',
+    'w1 watches at n3, from revision 3 on.',
+  ])
+})
+
 it('a client that watches is sent each change', () => {
   const lab = new Lab(labSchedule(7))
   lab.runTo(4000)

@@ -55,6 +55,8 @@ test.each<readonly [SimEvent, string]>([
   [{ kind: 'ended', why: 'EIO' }, 'ends itself: EIO'],
   [{ kind: 'not-opened', why: 'a hole in the log' }, 'does not open its disk: a hole in the log'],
   [{ kind: 'snapshot-installed', index: 12 }, 'has installed a snapshot of 12'],
+  [{ kind: 'watch-began', watcher: 'w1', from: 3 }, 'serves w1 from revision 3 on'],
+  [{ kind: 'watch-lost', watcher: 'w1' }, 'serves w1 no longer'],
   [{ kind: 'deleted', machine: 'n3' }, 'n3 is deleted'],
   [{ kind: 'client-fault', clients: 'p1', fault: 'kill', ms: 30 }, 'the clients p1: kill for 30 ms'],
   [{ kind: 'violation', message: 'RAFT-1: two votes' }, 'VIOLATION RAFT-1: two votes'],

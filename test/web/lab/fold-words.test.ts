@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import type { VerdictView } from '../../../jepsen-lite/lab/fold-views.ts'
 import { cellText, rowText } from '../../../web/src/lab/store-cells.ts'
 import { operationVerdict, verdictText } from '../../../web/src/lab/verdict-words.ts'
-import { watchText } from '../../../web/src/lab/watch-text.ts'
+import { watchPlace, watchText } from '../../../web/src/lab/watch-text.ts'
 
 const row = (value: string, modRevision: number, lease?: string) => ({ value, modRevision, lease })
 
@@ -60,6 +60,11 @@ describe('the verdict', () => {
 })
 
 describe('a watch', () => {
+  it('is at the node to which it is connected', () => {
+    expect(watchPlace({ name: 'w1', connection: 'n2' })).toBe('w1 at n2')
+    expect(watchPlace({ name: 'w1', connection: undefined })).toBe('w1, at no node')
+  })
+
   const event = (revision: number, value?: string) => ({ at: 0, key: 'k0', revision, value })
 
   it('has its newest events, the oldest of them first', () => {

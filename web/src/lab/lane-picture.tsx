@@ -106,7 +106,7 @@ function withAges(all: readonly OperationView[], verdict: VerdictView | undefine
     const age = ages.get(operation.id) ?? 0
     return age === 0
       ? operation
-      : { ...operation, text: `${operation.text}, ${(age / 1000).toFixed(2)} s old` }
+      : { ...operation, text: `${operation.text}, in fact ${(age / 1000).toFixed(2)} s old` }
   })
 }
 

@@ -9,7 +9,7 @@ import './lanes.css'
 import { outcomeText } from './operation-lanes.ts'
 import { Verdict } from './verdict.tsx'
 import { operationVerdict } from './verdict-words.ts'
-import { watchText } from './watch-text.ts'
+import { watchPlace, watchText } from './watch-text.ts'
 
 const LISTED = 8
 
@@ -47,9 +47,7 @@ function Watches() {
     <ol class="client-watches" aria-label="Watches">
       {watches.value.map((watch) => (
         <li key={watch.name}>
-          <span class="client-names">
-            {watch.name} at {watch.node}
-          </span>
+          <span class="client-names">{watchPlace(watch)}</span>
           <span>{watchText(watch)}</span>
         </li>
       ))}

@@ -78,6 +78,11 @@ export function Logs() {
             “{label}”{meaning}
           </span>
         ))}
+        {leading !== undefined && (
+          <span>
+            match: {MATCH}. next: {NEXT}.
+          </span>
+        )}
       </p>
     </>
   )
@@ -133,7 +138,9 @@ function Entry({ node, leading, index }: EntryProps) {
   const entry = entryAt(node, index)
   if (entry === undefined) return null
   const state = entryState(node, index)
-  const text = differsFrom(entry, leading) ? `${ENTRY_TEXTS[state]}, ${DIFFERS}` : ENTRY_TEXTS[state]
+  const text = [entry.change, ENTRY_TEXTS[state], differsFrom(entry, leading) ? DIFFERS : undefined]
+    .filter((part) => part !== undefined)
+    .join(', ')
   return (
     <span
       class={`entry entry-${state} term-${termTint(entry.term)}${differsFrom(entry, leading) ? ' entry-differs' : ''}`}
@@ -192,9 +199,13 @@ function EntrySign({ state }: { readonly state: EntryState }) {
   )
 }
 
+const MATCH = 'the last entry that the leader knows to be on the disk of the follower'
+const NEXT =
+  'the entry that the leader sends the follower next. It grows when entries are sent, before they are ' +
+  'acknowledged (pipelining); a rejection lowers it'
 const PROGRESS = {
-  match: { head: 'match', title: 'The last entry that the leader knows to be on the disk of this follower' },
-  next: { head: 'next', title: 'The entry that the leader sends to this follower next' },
+  match: { head: 'match', title: MATCH },
+  next: { head: 'next', title: NEXT },
 } as const
 
 interface ProgressProps {

@@ -6,6 +6,9 @@ import { valueText } from './store-cells.ts'
 /** How many are shown. */
 const SHOWN = 8
 
+export const watchPlace = ({ name, connection }: Pick<WatchView, 'name' | 'connection'>): string =>
+  connection === undefined ? `${name}, at no node` : `${name} at ${connection}`
+
 /** The newest events, the oldest of them first: `k0 = c1.0 @2`. */
 export function watchText({ received, events }: Pick<WatchView, 'received' | 'events'>): string {
   if (received === 0) return 'no event yet'
