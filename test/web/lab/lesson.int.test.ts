@@ -63,6 +63,10 @@ describeConsole(needsChromium('lessons of the lab'), () => {
     await panel.getByRole('radio', { name: 'The last one.' }).press('Space')
     await page.keyboard.press('Enter')
     await panel.getByRole('status').getByText('Names decide nothing.').waitFor()
+    // The ring stays in view while somebody reads on below it.
+    await page.getByText('Shapes and colours').scrollIntoViewIfNeeded()
+    expect(await page.evaluate('scrollY')).toBeGreaterThan(0)
+    expect((await page.locator('.stage').boundingBox())?.y).toBe(0)
     expect(await findBarriers(page)).toEqual([])
     expect(await page.evaluate('document.documentElement.scrollWidth - innerWidth')).toBe(0)
 

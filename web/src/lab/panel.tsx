@@ -39,12 +39,15 @@ export function Panel({ title, children }: GroupProps) {
 /** A sentence may stand at the top of a narrow screen. */
 const TOP_PX = 112
 
-/** On a narrow screen the panel is below the stage. */
+/** On a narrow screen the panel is below the stage. In a lesson the stage stays where it is. */
 function scrollToPanel(panel: Element): void {
-  const picked = document.querySelector('.stage [aria-pressed="true"]')
-  const bottom = document.querySelector('.transport')?.getBoundingClientRect().top ?? innerHeight
-  const view = { top: TOP_PX, bottom }
-  scrollBy(0, scrollDistance(panel.getBoundingClientRect(), view, picked?.getBoundingClientRect().top))
+  const rectOf = (selector: string) => document.querySelector(selector)?.getBoundingClientRect()
+  const stage = document.querySelector('.stage')
+  const stays = stage !== null && getComputedStyle(stage).position === 'sticky'
+  const top = stays ? stage.getBoundingClientRect().height + (rectOf('.caption')?.height ?? 0) : TOP_PX
+  const view = { top, bottom: rectOf('.transport')?.top ?? innerHeight }
+  const pickedTop = stays ? undefined : rectOf('.stage [aria-pressed="true"]')?.top
+  scrollBy(0, scrollDistance(panel.getBoundingClientRect(), view, pickedTop))
 }
 
 export function Group({ title, children }: GroupProps) {

@@ -267,7 +267,7 @@ function Break({ step }: { readonly step: BreakStep }) {
           : player.isLate.value
             ? 'The time of this task has passed: start again.'
             : player.phase.value === 'asked' && !client.isPlaying.value
-              ? 'Time stands still: play (space), or step (→).'
+              ? 'Time stands still: play or step with the buttons at the bottom.'
               : ''}
       </p>
     </>
