@@ -40,6 +40,11 @@ export function eventCaption(
       return { text: `${node} does not start on its disk: ${event.why}.` }
     case 'rolled-back':
       return { text: `The disk of ${node} is put back to an earlier state.` }
+    case 'log-compacted':
+      return {
+        text: `${node} deletes its log up to entry ${event.upTo}: its store has applied these entries.`,
+        isMinor: true,
+      }
     case 'snapshot-installed':
       return { text: `${node} has installed a snapshot up to entry ${event.index}.` }
     case 'role':

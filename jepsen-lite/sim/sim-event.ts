@@ -45,6 +45,7 @@ export type SimEvent =
   | { readonly kind: 'not-opened'; readonly why: string }
   /** An earlier state of its disk takes the place of the present one. */
   | { readonly kind: 'rolled-back' }
+  | { readonly kind: 'log-compacted'; readonly upTo: number }
   | { readonly kind: 'snapshot-installed'; readonly index: number }
   | {
       readonly kind: 'role'
@@ -103,6 +104,8 @@ export function formatEvent(event: SimEvent): string | undefined {
       return `does not open its disk: ${event.why}`
     case 'rolled-back':
       return 'is put back to an earlier state of its disk'
+    case 'log-compacted':
+      return `has deleted its log up to ${event.upTo}`
     case 'snapshot-installed':
       return `has installed a snapshot of ${event.index}`
     case 'role': {

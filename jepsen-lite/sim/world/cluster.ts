@@ -568,6 +568,8 @@ export class SimCluster implements SimWorld {
     if (process.firstIndex > 0 && first > process.firstIndex) {
       probeCoverage.hit('log compacted on disk')
       this.triggers.met('compacted', process)
+      if (!batch.writes.some(({ snapshot }) => snapshot !== undefined))
+        this.say(process, { kind: 'log-compacted', upTo: first - 1 })
     }
     process.firstIndex = first
     for (const { snapshot, truncateFrom } of batch.writes) {

@@ -688,6 +688,14 @@ describe('the log of a node in a view', () => {
     }
   })
 
+  it('loses its beginning with a sentence', () => {
+    const lab = new Lab(parseLink(run))
+    lab.runTo(4000)
+    const texts = lab.view().notes.map(({ text }) => text)
+    for (const name of ['n1', 'n2'])
+      expect(texts).toContain(`${name} deletes its log up to entry 7: its store has applied these entries.`)
+  })
+
   it('is empty after a snapshot, and knows the term of the last entry', () => {
     const lab = new Lab(parseLink(run))
     lab.runTo(6500)

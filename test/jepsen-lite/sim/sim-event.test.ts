@@ -54,6 +54,7 @@ test.each<readonly [SimEvent, string]>([
   [{ kind: 'died', inFlight: 'lost', silent: false }, 'dies, batch in flight lost'],
   [{ kind: 'ended', why: 'EIO' }, 'ends itself: EIO'],
   [{ kind: 'not-opened', why: 'a hole in the log' }, 'does not open its disk: a hole in the log'],
+  [{ kind: 'log-compacted', upTo: 9 }, 'has deleted its log up to 9'],
   [{ kind: 'snapshot-installed', index: 12 }, 'has installed a snapshot of 12'],
   [{ kind: 'watch-began', watcher: 'w1', from: 3 }, 'serves w1 from revision 3 on'],
   [{ kind: 'watch-lost', watcher: 'w1' }, 'serves w1 no longer'],
