@@ -25,6 +25,7 @@ interface LabClient {
   readonly checked: Value<unknown>
   readonly laterLines: Value<readonly unknown[]>
   open(link: string): void
+  openAt(link: string, ms: number): void
   play(): void
   pause(): void
   frame(at: number): void
@@ -301,6 +302,18 @@ describe('a step', () => {
     expect(sides.now).toBeGreaterThan(begun)
   })
 
+  it('is not shown after what was asked before its answer', () => {
+    for (const ask of [() => client.act(writeLine(0, 'leader')), () => client.open('seed=8,at=100')]) {
+      opened('seed=7,at=4060')
+      client.step()
+      ask()
+      sides.settle()
+      const after = [client.link.value, sides.now]
+      for (const at of [0, 1000]) client.frame(at)
+      expect([client.link.value, sides.now, client.isMoving.value]).toEqual([...after, false])
+    }
+  })
+
   it('is not moved for a user who wants no motion', () => {
     sides = new Sides(true)
     client = sides.client
@@ -361,6 +374,30 @@ it('checks the run', () => {
     violation: undefined,
     trace: expect.any(String),
   })
+})
+
+it('does not show the check of a run that was left, and of one that has changed', () => {
+  opened('seed=7,at=1500')
+  for (const leave of [
+    () => client.open('seed=8,at=100'),
+    () => client.openAt('seed=9', 100),
+    () => {
+      client.checked.value = undefined
+    },
+  ]) {
+    client.check()
+    leave()
+    sides.settle()
+    expect(client.checked.value).toBeUndefined()
+  }
+  client.check()
+  client.checked.value = undefined
+  client.act('pause,target=0,ms=100')
+  client.check()
+  sides.answer()
+  expect(client.checked.value).toBe('in progress')
+  sides.settle()
+  expect(client.checked.value).toMatchObject({ link: expect.stringContaining('pause') })
 })
 
 describe('a run that breaks a rule', () => {

@@ -170,6 +170,11 @@ describe('a step to see', () => {
     start(true)
     begin()
     expect([now(), player.phase.value, client.isPlaying.value]).toEqual([1200, 'done', false])
+    const [step] = lesson.steps
+    if (step?.kind !== 'see') expect.fail('no step to see')
+    player.begin(undefined, { ...lesson, steps: [{ ...step, run: 'seed=2', from: 0 }] })
+    settle()
+    expect([now(), player.phase.value]).toEqual([1200, 'done'])
   })
 })
 
@@ -284,6 +289,21 @@ describe('the run of a lesson', () => {
     player.again()
     settle()
     expect([now(), player.phase.value, player.isAway.value]).toEqual([1200, 'asked', false])
+  })
+
+  it('is found again while another request has no answer', () => {
+    for (const ask of [
+      () => client.act(cutOffLine('n2', 500)),
+      () => client.open('seed=9'),
+      () => client.goTo(500),
+      () => player.goTo(2),
+    ]) {
+      begin(1)
+      ask()
+      player.goTo(1)
+      settle()
+      expect([now(), player.phase.value, player.isAway.value]).toEqual([1200, 'asked', false])
+    }
   })
 
   it('answers a question only if nobody has changed it', () => {

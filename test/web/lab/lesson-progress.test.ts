@@ -39,6 +39,18 @@ it('a lesson is continued after the step that was done, and stays done however o
   }
 })
 
+it('in two tabs at once keeps what both have done', async () => {
+  const [one, other] = [await loadPage(), await loadPage()]
+  one.stepDone('lock', 0, false)
+  other.stepDone('watch', 2, true)
+  one.stepDone('lock', 1, false)
+  const { progress } = await loadPage()
+  expect(progress.value).toEqual({
+    lock: { step: 2, isDone: false },
+    watch: { step: 0, isDone: true },
+  })
+})
+
 it('is known until the page is closed where the browser keeps nothing', async () => {
   vi.stubGlobal('localStorage', {
     getItem: () => null,

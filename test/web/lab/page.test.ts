@@ -91,6 +91,19 @@ describe('a key', () => {
   })
 })
 
+it('a node that was removed while it was away is no member, and no other is removed in its place', async () => {
+  const lines = [
+    '4000:isolate,target=4,ms=60000,stalls=false,refuses=false,breaks=false',
+    '6000:remove,asked=leader,member=4,evenSmall=true',
+  ]
+  page = await browser.load(`#seed=7,at=8000;${lines.join(';')}`)
+  page.find(/^n5 /).fire('click')
+  await page.settle()
+  for (const name of ['Remove from the cluster', 'Replace by n6'])
+    expect([name, page.find(name).attributes.get('title')]).toEqual([name, 'n5 is no member'])
+  await expect(page.click('Remove from the cluster')).rejects.toThrow('disabled')
+})
+
 describe('a side of a partition', () => {
   beforeEach(async () => {
     page = await browser.load(AT)

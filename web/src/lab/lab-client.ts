@@ -115,6 +115,11 @@ export class LabClient {
 
   // ---- requests
 
+  /** Whether the view has the run and the moment that were requested last. */
+  get isIdle(): boolean {
+    return this.#inFlight === undefined && this.#waiting.length === 0
+  }
+
   #ask(request: LabRequest, then?: Asked['then'], isFrame = false): void {
     this.#endStep()
     const last = this.#waiting.at(-1)?.request.kind
@@ -141,7 +146,7 @@ export class LabClient {
     const asked = this.#inFlight
     this.#inFlight = undefined
     if (answer.kind === 'refused') this.#refused(asked?.request, answer.why)
-    else if (answer.kind === 'checked') this.checked.value = answer
+    else if (answer.kind === 'checked') this.#checkedRun(answer)
     else if (answer.kind === 'view') {
       this.#received = withChange(this.#received, answer.change) as LabView
       this.#reached(asked, { ...answer, view: this.#received })
@@ -151,7 +156,8 @@ export class LabClient {
   }
 
   #reached(asked: Asked | undefined, answer: ViewAnswer): void {
-    if (asked?.request.kind === 'step' && this.view.peek() !== undefined && !this.#isCalm()) {
+    const isStep = asked?.request.kind === 'step' && this.#waiting.length === 0
+    if (isStep && this.view.peek() !== undefined && !this.#isCalm()) {
       this.#step.value = { answer, from: this.instant.peek(), begunAt: undefined }
       return
     }
@@ -164,6 +170,12 @@ export class LabClient {
     // The frame ran out of its time. The worker shall not wait for the next one.
     else if (now < asked.request.ms && this.isPlaying.peek() && this.speed.peek() === this.#measured?.speed)
       this.#ask(asked.request, undefined, true)
+  }
+
+  /** Nobody waits for the verdict once its dialog is closed, another run is open, or a newer check waits. */
+  #checkedRun(answer: CheckedAnswer): void {
+    const isNewest = this.#waiting.every(({ request }) => request.kind !== 'check')
+    if (isNewest && this.checked.peek() === 'in progress') this.checked.value = answer
   }
 
   #refused(request: LabRequest | undefined, why: string): void {
@@ -335,7 +347,11 @@ export class LabClient {
   openAt(link: string, ms: number): void {
     this.pause()
     this.refusal.value = undefined
-    this.#ask({ kind: 'open', link }, () => this.#askNext({ kind: 'run', ms }))
+    this.checked.value = undefined
+    this.#ask({ kind: 'open', link }, () => {
+      // A lesson that is shown at its end asks for that as soon as its run is open.
+      if (ms > 0) this.#askNext({ kind: 'run', ms })
+    })
   }
 
   check(): void {

@@ -111,7 +111,7 @@ export const removeLine = (target: LineTarget, members: readonly string[]): stri
 export const replaceLine = (target: LineTarget, members: readonly string[]): string =>
   `replace,${changeOf(target, members)}`
 const changeOf = (target: LineTarget, members: readonly string[]): string =>
-  `asked=leader,member=${Math.max(0, members.indexOf(target))},evenSmall=true`
+  `asked=leader,member=${members.indexOf(target)},evenSmall=true`
 export const messageLine = (
   { from, to, number }: Pick<MessageView, 'from' | 'to' | 'number'>,
   fate: 'lost' | 'late' | 'doubled',

@@ -215,8 +215,9 @@ function Operator({ node: { name, state, member } }: { readonly node: MachineVie
   const [spare] = spares.value
   const isLed = leader.value !== undefined
   const noLeader = isLed ? undefined : 'There is no leader now'
-  const noMember = member === 'none' ? `${name} is no member` : noLeader
   const members = client.view.value?.members ?? []
+  // A node that was removed while it was away has not heard of it.
+  const noMember = members.includes(name) ? noLeader : `${name} is no member`
   const isLast = members.length === 1 ? 'It is the last member' : undefined
   const noLead =
     member !== 'voter'

@@ -143,12 +143,14 @@ export class LessonPlayer {
       this.isFree.value = false
     })
     this.#arrival = predicted === undefined ? step.from : step.until
+    const { isIdle } = client
     if (step.kind === 'predict')
       client.judge(step, (right) => {
         if (this.step.peek() === step) this.right.value = right
       })
     const now = client.view.peek()?.now
-    if (client.link.peek() !== step.run) client.openAt(step.run, this.#arrival)
+    // A request without an answer may change the run.
+    if (!isIdle || client.link.peek() !== step.run) client.openAt(step.run, this.#arrival)
     else if (now === undefined || Math.abs(now - this.#arrival) > NEAR_MS) client.goTo(this.#arrival)
     else this.#arrive(step)
   }

@@ -29,8 +29,10 @@ function stored(): Readonly<Record<string, Progress>> {
 
 /** This step of the lesson has been done. */
 export function stepDone(name: string, step: number, isLast: boolean): void {
-  const isDone = isLast || progress.peek()[name]?.isDone === true
-  progress.value = { ...progress.peek(), [name]: { step: isLast ? 0 : step + 1, isDone } }
+  // Another tab may have gone on with other lessons.
+  const known = { ...progress.peek(), ...stored() }
+  const isDone = isLast || known[name]?.isDone === true
+  progress.value = { ...known, [name]: { step: isLast ? 0 : step + 1, isDone } }
   try {
     localStorage.setItem(KEY, JSON.stringify(progress.peek()))
   } catch {
