@@ -275,7 +275,9 @@ test('figure 8 in the lab: the nodes that the page names are those of the run', 
   lab.runTo(schedule.config.ms)
   const { violation = '', notes } = lab.view()
   const [, second, index] = /^RAFT-10: (n\d) hands out (\d+) /.exec(violation) ?? []
-  const first = notes.find(({ text }) => text.startsWith(`Entry ${index} is committed`))?.node
+  const first = notes.find(({ text }) =>
+    new RegExp(`^Entry ${index}( \\(.*\\))? is committed`).test(text),
+  )?.node
   expect(joined('lab')).toContain(
     `figure 8 of the paper: ${second} overwrites an entry that ${first} has committed`,
   )
