@@ -49,8 +49,8 @@ function openPage(fragment: string): void {
         const answer = answers.answer(request)
         receive({ data: structuredClone(answer) })
       }),
-    addEventListener: (_: string, listener: typeof receive) => {
-      receive = listener
+    addEventListener: (type: string, listener: typeof receive) => {
+      if (type === 'message') receive = listener
     },
   })
   end = followAddress(client, () => opened++, { open: () => false, address: lesson })

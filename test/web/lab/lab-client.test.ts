@@ -46,6 +46,8 @@ const { LabClient } = await load<{
   readonly LabClient: new (port: object, isCalm?: () => boolean) => LabClient
 }>('lab/lab-client.ts')
 
+type Receiver = (event: { readonly data: LabAnswer }) => void
+
 /** A client, and the worker at the other side of its port. */
 class Sides {
   readonly client: LabClient
@@ -55,13 +57,16 @@ class Sides {
   #now = 0
   tickMs = 0
   #answers = new LabAnswers(() => (this.#now += this.tickMs))
-  #receive: (event: { readonly data: LabAnswer }) => void = () => {}
+  #receive: Receiver = () => {}
+  /** The worker fails. */
+  fail = (): void => {}
 
   constructor(isCalm = false) {
     const port = {
       postMessage: (request: LabRequest) => void this.requests.push(request),
-      addEventListener: (_: string, receive: (event: { readonly data: LabAnswer }) => void) => {
-        this.#receive = receive
+      addEventListener: (type: 'message' | 'error', listener: Receiver) => {
+        if (type === 'message') this.#receive = listener
+        else this.fail = listener as () => void
       },
     }
     this.client = new LabClient(port, () => isCalm)
@@ -361,6 +366,19 @@ describe('an action', () => {
     sides.settle()
     expect(client.refusal.value?.of).toBe('line')
   })
+})
+
+it('says that the worker has failed, then and whenever something is asked', () => {
+  client.open('')
+  client.goTo(400)
+  sides.fail()
+  const stopped = { of: 'run', why: expect.stringContaining('load it again') }
+  expect([client.refusal.value, client.isPlaying.value]).toEqual([stopped, false])
+  for (const ask of [() => client.open('seed=8'), () => client.act(writeLine(0, 'leader'))]) {
+    ask()
+    expect(client.refusal.value).toEqual(stopped)
+  }
+  expect(sides.requests).toEqual([{ kind: 'open', link: '' }])
 })
 
 it('checks the run', () => {

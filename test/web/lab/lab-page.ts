@@ -93,8 +93,8 @@ export class LabPage {
           page.requests.push(structuredClone(request))
         }
 
-        addEventListener(_: string, receive: Receiver): void {
-          page.#receive = receive
+        addEventListener(type: string, receive: Receiver): void {
+          if (type === 'message') page.#receive = receive
         }
       },
     )

@@ -94,8 +94,8 @@ function start(isCalm = false): void {
   ;[requests, done, clock, answers] = [[], [], 0, new LabAnswers(() => 0)]
   const port = {
     postMessage: (request: LabRequest) => void requests.push(structuredClone(request)),
-    addEventListener: (_: string, listener: typeof receive) => {
-      receive = listener
+    addEventListener: (type: string, listener: typeof receive) => {
+      if (type === 'message') receive = listener
     },
   }
   client = new LabClient(port)

@@ -44,6 +44,24 @@ describeConsole(needsChromium('lessons of the lab'), () => {
     }
   })
 
+  test('lessons that cannot be loaded are said to be, beside a cluster that runs', async () => {
+    const page = await openPage(url, { expected: /\/bundled-lessons-/ })
+    await page.route('**/bundled-lessons-*', (route) => route.abort())
+    await page.goto(`${url}#lesson=election,step=1`)
+    await page.getByRole('dialog', { name: 'Lessons' }).getByText('Load it again').waitFor()
+    await page.keyboard.press('Escape')
+    await page.getByRole('button', { name: 'Lessons' }).click()
+    await page.getByRole('dialog', { name: 'Lessons' }).getByText('Load it again').waitFor()
+    await page.getByText('There is no leader yet').waitFor()
+  })
+
+  test('a worker that cannot be loaded is said to be', async () => {
+    const page = await openPage(url, { expected: /\/worker-/ })
+    await page.route('**/worker-*', (route) => route.abort())
+    await page.reload()
+    await page.getByText('the cluster of this page does not run').waitFor()
+  })
+
   test('a lesson from a file, with the keyboard', async () => {
     const page = await openPage(url, { reducedMotion: 'reduce', viewport: { width: 360, height: 780 } })
     await page.getByRole('button', { name: 'Lessons' }).click()

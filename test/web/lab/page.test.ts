@@ -400,7 +400,7 @@ describe('a lesson', () => {
         steps: [see(3000, 3100)],
       }),
     )
-    expect(text()).not.toContain('forgets what came later')
+    expect(text()).not.toContain('replaces what came later')
     expect(text()).not.toContain('Cut off the leader')
     page.find(/^n4 /).fire('click')
     await page.settle()
@@ -409,7 +409,7 @@ describe('a lesson', () => {
     await page.type('w')
     expect(text()).toContain('Undo the write')
     await page.type('ArrowLeft')
-    expect(text()).toContain('forgets what came later: 1 action')
+    expect(text()).toContain('replaces what came later: 1 action')
   })
 
   it('that does not exist is said, beside a cluster that runs', async () => {

@@ -14,6 +14,7 @@ import type { LabAnswer, LabRequest } from './worker-messages.ts'
 export interface LabPort {
   postMessage(request: LabRequest): void
   addEventListener(type: 'message', receive: (event: { readonly data: LabAnswer }) => void): void
+  addEventListener(type: 'error', fail: () => void): void
 }
 
 type ViewAnswer = Extract<LabAnswer, { readonly kind: 'view' }> & { readonly view: LabView }
@@ -57,6 +58,11 @@ const BEFORE_MS = 120
 const AFTER_MS = 2000
 /** Virtual time after which the timers of all nodes run. */
 const STARTED_MS = 300
+/** The answer to all requests once the worker has failed: its script is not there, or it threw. */
+const STOPPED: LabAnswer = {
+  kind: 'refused',
+  why: 'the cluster of this page does not run. The page may be older than its host: load it again',
+}
 /**
  * Requests that a newer one of the same kind replaces while they wait. Only the newest of the moments that a person
  * scrubs over counts, and a key that is held makes one step at a time.
@@ -100,6 +106,8 @@ export class LabClient {
   /** The run plays no further than this moment. */
   playsUntil = Number.POSITIVE_INFINITY
   #inFlight: Asked | undefined
+  /** The worker answers no more. */
+  #hasFailed = false
   /** The view of the newest answer. */
   #received: LabView | undefined
   #frameAt: number | undefined
@@ -111,13 +119,17 @@ export class LabClient {
     this.#port = port
     this.#isCalm = isCalm
     port.addEventListener('message', ({ data }) => this.#answered(data))
+    port.addEventListener('error', () => {
+      this.#hasFailed = true
+      this.#answered(STOPPED)
+    })
   }
 
   // ---- requests
 
   /** Whether the view has the run and the moment that were requested last. */
   get isIdle(): boolean {
-    return this.#inFlight === undefined && this.#waiting.length === 0
+    return this.#inFlight === undefined && this.#waiting.length === 0 && this.#step.peek() === undefined
   }
 
   #ask(request: LabRequest, then?: Asked['then'], isFrame = false): void {
@@ -139,11 +151,12 @@ export class LabClient {
     if (this.#inFlight === undefined) return
     const { request } = this.#inFlight
     const parts = this.parts.peek()
-    this.#port.postMessage(parts.length === 0 ? request : { ...request, parts })
+    if (this.#hasFailed) this.#answered(STOPPED)
+    else this.#port.postMessage(parts.length === 0 ? request : { ...request, parts })
   }
 
   #answered(answer: LabAnswer): void {
-    const asked = this.#inFlight
+    const asked = this.#hasFailed ? undefined : this.#inFlight
     this.#inFlight = undefined
     if (answer.kind === 'refused') this.#refused(asked?.request, answer.why)
     else if (answer.kind === 'checked') this.#checkedRun(answer)

@@ -18,10 +18,14 @@ export const hasLesson = computed(() => player.open.value !== undefined)
 /** Views that the step needs. */
 export const shownViews = computed<readonly LessonView[]>(() => player.step.value?.show ?? [])
 
-async function loadLessons(): Promise<readonly ListedLesson[]> {
-  const { LESSONS } = await import('./bundled-lessons.ts')
-  lessons.value = LESSONS
-  return LESSONS
+/** `undefined`: the list says why they are not there. */
+async function loadLessons(): Promise<readonly ListedLesson[] | undefined> {
+  try {
+    lessons.value = (await import('./bundled-lessons.ts')).LESSONS
+  } catch {
+    lessonRefusal.value = 'the page may be older than its host. Load it again'
+  }
+  return lessons.value
 }
 
 export function openList(): void {
@@ -67,9 +71,10 @@ export function openLessonAddress(fragment: string): boolean {
 async function openNamed(name: string, step: number): Promise<void> {
   const { open } = player
   if (open.peek()?.name === name) return player.goTo(step)
-  const listed = (await loadLessons()).find((one) => one.name === name)
+  const all = await loadLessons()
+  const listed = all?.find((one) => one.name === name)
   if (listed !== undefined) return openListed(listed, step)
   if (client.link.peek() === '') client.open('')
-  lessonRefusal.value = `there is no lesson ${name}`
+  if (all !== undefined) lessonRefusal.value = `there is no lesson ${name}`
   isListOpen.value = true
 }

@@ -24,7 +24,11 @@ export function LessonsDialog() {
         browser.
       </p>
       {refusal !== undefined && <Notice kind="problem">This lesson cannot be opened: {refusal}</Notice>}
-      {lessons.value === undefined ? <p role="status">One moment …</p> : <LessonList />}
+      {lessons.value === undefined && refusal === undefined ? (
+        <p role="status">One moment …</p>
+      ) : (
+        <LessonList />
+      )}
       <div class="dialog-actions">
         <input
           ref={file}
