@@ -152,7 +152,7 @@ export class LockClients {
     const requester = { lane: client.lane, process, driver }
     const end = this.#begin(client, process, 'take the lock')
     const ttlMs = Math.max(Math.ceil(driver.leaseTtlMsMin), TTL_MS_MIN)
-    this.#store.grant(requester, { id: undefined, ttlMs }, (lease) => {
+    this.#store.grant(requester, { id: undefined, ttlMs, user: `${client.lane.name}.lease` }, (lease) => {
       if (lease === undefined) return end('unknown', 'no answer')
       const { serving } = process
       if (serving === undefined) return end('unknown', 'no answer')

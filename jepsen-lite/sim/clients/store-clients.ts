@@ -485,10 +485,13 @@ export class StoreClients {
     this.grant(requester, { id, ttlMs })
   }
 
-  /** `done` receives the id of the lease; undefined: the grant was refused, or its outcome is unknown. */
+  /**
+   * `done` receives the id of the lease; undefined: the grant was refused, or its outcome is unknown. `user`: the name
+   * under which it is requested. A client that sends other requests too needs another name for its leases.
+   */
   grant(
     requester: Requester,
-    { id, ttlMs }: { readonly id: LeaseId | undefined; readonly ttlMs: number },
+    { id, ttlMs, user }: { readonly id: LeaseId | undefined; readonly ttlMs: number; readonly user?: string },
     done: (lease?: LeaseId) => void = () => {},
   ): void {
     const askedMs = this.#world.time.now
@@ -514,6 +517,7 @@ export class StoreClients {
         done(outcome.kind === 'granted' ? outcome.lease : undefined)
       },
       done,
+      user,
     )
   }
 

@@ -58,6 +58,9 @@ const LASTING_FAULTS = [
   ...(['slow-disk', 'stall-disk', 'fail-sync', 'fail-read', 'full-disk', 'skew', 'compact-log'] as const),
 ] as const
 
+/** Limit of a delay. A message that is later arrives after the cluster must have converged. */
+const DELAY_MS_MAX = 60_000
+
 const leaseMs = ({ rng, config }: DrawContext): number => config.electionMinMs * rng.pick([0.5, 1, 1, 3])
 
 export const FAULT_SHAPES = {
@@ -92,11 +95,16 @@ export const FAULT_SHAPES = {
     to: target,
     number: natural(0, 10_000),
     fate: choiceField('lost', 'late', 'doubled'),
-    delayMs: natural(1, 1000),
+    delayMs: natural(1, 1000, DELAY_MS_MAX),
   },
-  'slow-link': { from: target, to: optional(target, 0.5), delayMs: natural(10, 1010), ms: duration },
+  'slow-link': {
+    from: target,
+    to: optional(target, 0.5),
+    delayMs: natural(10, 1010, DELAY_MS_MAX),
+    ms: duration,
+  },
   /** Messages from these machines to it arrive late. */
-  late: { target, senders: places(), delayMs: natural(1, 4096), ms: duration },
+  late: { target, senders: places(), delayMs: natural(1, 4096, DELAY_MS_MAX), ms: duration },
   /** `unheardBy` do not hear it, and it does not hear `deafTo`. */
   'half-deaf': { target, unheardBy: places(0.25), deafTo: places(0.5), ...cut },
   /**
@@ -128,7 +136,7 @@ export const FAULT_SHAPES = {
     ms: duration,
   },
   /** The process dies and starts again at once, this many times. */
-  storm: { target, times: natural(2, 7), inFlight: listField(3, ...IN_FLIGHT), ms: duration },
+  storm: { target, times: natural(2, 7, 1000), inFlight: listField(3, ...IN_FLIGHT), ms: duration },
   /** The process is asked to stop, and is started again. */
   stop: { target, ms: duration },
   /** SIGSTOP and SIGCONT. */
@@ -163,7 +171,7 @@ export const FAULT_SHAPES = {
   // ---- clocks
   jump: { target, forwardMs: natural(1, 20_000) },
   /** Its clock counts this many milliseconds in a second. */
-  skew: { target, perMille: natural(200, 4000), ms: duration },
+  skew: { target, perMille: natural(200, 4000, 10_000), ms: duration },
 
   // ---- operators
   join: { target },

@@ -70,10 +70,10 @@ export const FOLLOWERS = ['follower-0', 'follower-1', 'follower-2', 'follower-3'
 
 // ---- fields
 
-/** Drawn from `from` to `to`. Valid is any natural number; 0 only if it can be drawn. */
-export function natural(from: number, to: number): ShapeField<number> {
+/** Drawn from `from` to `to`. Valid is any natural number up to `max`; 0 only if it can be drawn. */
+export function natural(from: number, to: number, max = NATURAL_MAX): ShapeField<number> {
   return {
-    spec: { is: 'natural', min: Math.min(1, from), max: NATURAL_MAX },
+    spec: { is: 'natural', min: Math.min(1, from), max },
     draw: ({ rng }) => rng.int(from, to + 1),
   }
 }

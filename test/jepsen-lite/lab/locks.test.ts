@@ -241,3 +241,15 @@ it('a client that has nothing to do says why', () => {
   for (const why of ['it holds no lock', 'it has no token', 'it believes that it holds the lock'])
     expect(told).toContain(`c1 does nothing: ${why}.`)
 })
+
+it('a client that took the lock writes other keys too', () => {
+  const run = new LabRun(
+    parseLink(
+      'nodes=3;2000:lock,client=1,node=leader,key=0,x=0;3000:put,client=1,node=leader,key=1,x=41;' +
+        '4000:lock,client=2,node=leader,key=0,x=0;5000:put,client=2,node=leader,key=1,x=41',
+    ),
+  )
+  run.runTo(6000)
+  expect(run.view().violation).toBeUndefined()
+  expect(answersIn(run).filter((text) => text.includes('put k1'))).toHaveLength(2)
+})

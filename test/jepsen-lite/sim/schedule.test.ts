@@ -144,6 +144,20 @@ describe('what is malformed is named', () => {
     expect(() => parse({ config: { ...generate(1).config, ...change } })).toThrow(message)
   })
 
+  test.each<[object, string]>([
+    [
+      { kind: 'storm', target: 0, times: 1e9, inFlight: ['lost'], ms: 9 },
+      'times: expected a whole number from 1 to 1000,',
+    ],
+    [{ kind: 'skew', target: 0, perMille: 1e9, ms: 9 }, 'perMille: expected a whole number from 1 to 10000,'],
+    [
+      { kind: 'slow-link', from: 0, delayMs: 1e9, ms: 9 },
+      'delayMs: expected a whole number from 1 to 60000,',
+    ],
+  ])('a fault that is never over: %j', (change, message) => {
+    expect(() => parse({ faults: [{ at: 10, ...change }] })).toThrow(`faults[0].${message}`)
+  })
+
   test('no JSON', () => {
     expect(() => parseSchedule('{')).toThrow('no JSON')
   })
