@@ -52,14 +52,14 @@ it('another run and the step of a lesson begin anew, also with the same seed; a 
     setItem: (key: string, text: string) => void stored.set(key, text),
   }
   const kept = new KeptFutures(present)
-  kept.follow(store)
+  kept.follow(() => store)
   const leave = (): void => {
     link.value = run(WRITE, CUT)
     link.value = run(WRITE)
   }
   leave()
   const again = new KeptFutures(present)
-  again.follow(store)
+  again.follow(() => store)
   expect([kept.all.value.length, again.all.value]).toEqual([1, kept.all.value])
   runs.value++
   link.value = run()

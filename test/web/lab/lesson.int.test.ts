@@ -62,6 +62,20 @@ describeConsole(needsChromium('lessons of the lab'), () => {
     await page.getByText('the cluster of this page does not run').waitFor()
   })
 
+  test('a browser that keeps nothing shows the lab all the same', async () => {
+    const page = await openPage(url)
+    await page.addInitScript(() => {
+      for (const name of ['localStorage', 'sessionStorage'])
+        Object.defineProperty(globalThis, name, {
+          get: () => {
+            throw new Error('denied')
+          },
+        })
+    })
+    await page.reload()
+    await page.getByText('leads term 2').first().waitFor()
+  })
+
   test('a lesson from a file, with the keyboard', async () => {
     const page = await openPage(url, { reducedMotion: 'reduce', viewport: { width: 360, height: 780 } })
     await page.getByRole('button', { name: 'Lessons' }).click()

@@ -238,6 +238,14 @@ describe('a run that is opened', () => {
     expect(browser.hash).toBe(AT)
   })
 
+  it('that is a folder is refused', async () => {
+    page = await browser.load(AT)
+    const folder = { size: 4096, text: () => Promise.reject(new Error('not found')) }
+    page.fire('drop', { preventDefault: () => {}, dataTransfer: { types: ['Files'], files: [folder] } })
+    await page.settle()
+    expect(text()).toContain('it is a folder, or is not there any more')
+  })
+
   it('may be dropped on the page, which says so while the file is held over it', async () => {
     page = await browser.load(AT)
     const hold = (type: string, more: object = {}): void =>

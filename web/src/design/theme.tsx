@@ -1,6 +1,7 @@
 import { signal } from '@preact/signals'
 import { Button } from './button.tsx'
 import { Icon, type IconName } from './icon.tsx'
+import { keepText, keptText } from './kept-text.ts'
 
 const THEMES = ['auto', 'light', 'dark'] as const
 type Theme = (typeof THEMES)[number]
@@ -14,7 +15,9 @@ const NAMES: Readonly<Record<Theme, string>> = {
   dark: 'Dark theme',
 }
 
-const theme = signal<Theme>(THEMES.find((each) => each === localStorage.getItem(KEY)) ?? 'auto')
+const store = () => localStorage
+const stored = keptText(store, KEY)
+const theme = signal<Theme>(THEMES.find((each) => each === stored) ?? 'auto')
 
 theme.subscribe((value) => {
   if (value === 'auto') delete document.documentElement.dataset.theme
@@ -26,8 +29,7 @@ export function ThemeButton() {
   const next = THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length] ?? 'auto'
   const choose = (): void => {
     theme.value = next
-    if (next === 'auto') localStorage.removeItem(KEY)
-    else localStorage.setItem(KEY, next)
+    keepText(store, KEY, next)
   }
   return (
     <Button kind="quiet" onClick={choose} title={`Change to ${NAMES[next]}`}>

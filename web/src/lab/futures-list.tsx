@@ -13,7 +13,7 @@ const futures = new KeptFutures({
   isArriving: () => hasLesson.value && player.phase.value === 'arriving',
 })
 
-export const followFutures = (): (() => void) => futures.follow(sessionStorage)
+export const followFutures = (): (() => void) => futures.follow(() => sessionStorage)
 
 export function Futures() {
   const { value } = futures.all

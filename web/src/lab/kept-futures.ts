@@ -1,6 +1,7 @@
 // The futures of the run of the page. They begin anew with another run and with each step of a lesson.
 
 import { effect, type ReadonlySignal, signal } from '@preact/signals'
+import { keepText, keptText } from '../design/kept-text.ts'
 import { type Future, formatFutures, futuresAfter, parseFutures } from './futures.ts'
 
 /** Place in the store of the browser's tab. */
@@ -23,7 +24,7 @@ export class KeptFutures {
   }
 
   /** Keeps what each change of the run leaves, until the returned function is called. */
-  follow(store: Pick<Storage, 'getItem' | 'setItem'>): () => void {
+  follow(store: () => Pick<Storage, 'getItem' | 'setItem'>): () => void {
     const { link, runs, isArriving } = this.#run
     let seen = runs.peek()
     let before: string | undefined
@@ -38,11 +39,11 @@ export class KeptFutures {
       else {
         this.all.value =
           before === undefined
-            ? parseFutures(store.getItem(STORED), after)
+            ? parseFutures(keptText(store, STORED), after)
             : futuresAfter(this.all.peek(), before, after)
         before = after
       }
-      store.setItem(STORED, formatFutures(this.all.peek()))
+      keepText(store, STORED, formatFutures(this.all.peek()))
     })
   }
 }

@@ -54,8 +54,13 @@ async function openFile(file: File | undefined): Promise<void> {
     client.refusal.value = { of: 'file', why: `it has ${file.size} bytes, and 4 MiB are allowed` }
     return
   }
-  picked.value = undefined
-  client.openFile(await file.text())
+  try {
+    const text = await file.text()
+    picked.value = undefined
+    client.openFile(text)
+  } catch {
+    client.refusal.value = { of: 'file', why: 'it is a folder, or is not there any more' }
+  }
 }
 
 function saveFile(text: string, seed: number): void {

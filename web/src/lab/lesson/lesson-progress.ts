@@ -1,8 +1,10 @@
 // How far the user is in each lesson. It stays in the browser, if that keeps anything.
 
 import { signal } from '@preact/signals'
+import { keepText, keptText } from '../../design/kept-text.ts'
 
 const KEY = 'quorate.lessons'
+const store = () => localStorage
 
 interface Progress {
   /** The step to continue with, from 0 on. */
@@ -14,7 +16,7 @@ export const progress = signal<Readonly<Record<string, Progress>>>(stored())
 
 function stored(): Readonly<Record<string, Progress>> {
   try {
-    const value: unknown = JSON.parse(localStorage.getItem(KEY) ?? '{}')
+    const value: unknown = JSON.parse(keptText(store, KEY) ?? '{}')
     if (typeof value !== 'object' || value === null) return {}
     return Object.fromEntries(
       Object.entries(value).map(([name, { step, isDone }]) => [
@@ -33,9 +35,5 @@ export function stepDone(name: string, step: number, isLast: boolean): void {
   const known = { ...progress.peek(), ...stored() }
   const isDone = isLast || known[name]?.isDone === true
   progress.value = { ...known, [name]: { step: isLast ? 0 : step + 1, isDone } }
-  try {
-    localStorage.setItem(KEY, JSON.stringify(progress.peek()))
-  } catch {
-    // It is known until the page is closed.
-  }
+  keepText(store, KEY, JSON.stringify(progress.peek()))
 }
