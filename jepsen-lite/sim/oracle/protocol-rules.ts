@@ -196,7 +196,8 @@ export class ProtocolRules {
 
   /** Each election timeout is drawn anew (paper §5.2). Otherwise replicas that tie once would tie again. */
   #pausesAtRandom(pauseMs: number): void {
-    if (this.#timing.fixedTimeouts === true) return
+    // A longer pause is no timeout: the clock has jumped, or the process stood still.
+    if (this.#timing.fixedTimeouts === true || pauseMs > this.#timing.electionMaxMs) return
     const pauses = this.#pauses
     pauses.push(pauseMs)
     if (pauses.length > PAUSES) pauses.shift()

@@ -134,3 +134,14 @@ it('a line after the end of each run of the lab does not make the checked run lo
   const lab = new Lab(parseLink('nodes=1,spares=0;1000000000:put,client=0,node=leader,key=0,x=41'))
   expect(finishedRun(lab).schedule.config.ms).toBe(LAB_MS_MAX)
 })
+
+it('a clock that a person puts forward again and again breaks no rule', () => {
+  const lab = new Lab(labSchedule(1, { nodes: 3 }))
+  lab.runTo(4000)
+  for (let press = 1; press <= 12; press++) {
+    lab.add({ kind: 'jump', target: 1, forwardMs: 1000 })
+    lab.runTo(4000 + press)
+  }
+  lab.runTo(5000)
+  expect(lab.view().violation).toBeUndefined()
+})
