@@ -83,7 +83,7 @@ function rightCaption(
       const { leader, previous, own } = decision
       const has = own === undefined ? 'its log is shorter' : `its own entry there is of term ${own}`
       return {
-        text: `${node} rejects entries of ${nameOf(leader)} that follow ${ended(previous)}: ${has}.`,
+        text: `${node} rejects an append of ${nameOf(leader)} that follows ${ended(previous)}: ${has}.`,
         source: 'paper §5.3',
       }
     }

@@ -398,11 +398,11 @@ test.each<readonly [Decision, string]>([
   ],
   [
     { kind: 'append-rejected', leader: two, previous: end(7, 4), own: undefined },
-    'rejects entries of n2 that follow entry 7 of term 4: its log is shorter.',
+    'rejects an append of n2 that follows entry 7 of term 4: its log is shorter.',
   ],
   [
     { kind: 'append-rejected', leader: two, previous: end(7, 4), own: asTerm(3) },
-    'rejects entries of n2 that follow entry 7 of term 4: its own entry there is of term 3.',
+    'rejects an append of n2 that follows entry 7 of term 4: its own entry there is of term 3.',
   ],
   [{ kind: 'old-term', from: three, type: 'append', term: four }, 'ignores an append of n3: term 4 is over.'],
   [{ kind: 'election-lost', term: six, preVote: true }, 'has lost the pre-vote: a majority refuses.'],

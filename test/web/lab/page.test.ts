@@ -420,6 +420,37 @@ describe('a lesson', () => {
     expect(text()).toContain('replaces what came later: 1 action')
   })
 
+  it('does not say which side is a majority while it asks', async () => {
+    page = await browser.load(AT)
+    await page.type('l')
+    const asks = {
+      ...{ kind: 'predict', question: 'Who leads?', from: 300, until: 320 },
+      choices: [
+        { text: 'Nobody.', when: ['leader = none'], reply: 'Yes.' },
+        { text: 'Node 1.', when: ['leader = n1'], reply: 'No.' },
+      ],
+    }
+    await page.choose(
+      'File of a lesson',
+      'sides.json',
+      JSON.stringify({
+        ...JSON.parse(TEXT),
+        run: `seed=1;100:partition,side=(0+1),ms=5000,stalls=false,refuses=false,breaks=false`,
+        steps: [asks],
+      }),
+    )
+    expect(text()).toContain('Who leads?')
+    expect(text()).not.toContain('majority')
+    page.screen
+      .all('input')
+      .find(({ attributes }) => attributes.get('type') === 'radio')
+      ?.fire('change')
+    await page.settle()
+    page.screen.all('form')[0]?.fire('submit')
+    await page.settle()
+    expect(text()).toContain('3 of 5: a majority')
+  })
+
   it('that does not exist is said, beside a cluster that runs', async () => {
     page = await browser.load('#lesson=nothing,step=1')
     await page.settle()

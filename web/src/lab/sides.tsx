@@ -1,6 +1,7 @@
 // The sides of a partition on the stage, with the wall between them.
 
 import { faults, nodes } from './lab-state.ts'
+import { player } from './lesson/lesson-state.ts'
 import { sideLines } from './majorities.ts'
 import { sideRuns, sideShape } from './partition.ts'
 import { drawnSide } from './partition-state.ts'
@@ -10,11 +11,17 @@ import './sides.css'
 /** Faults that cut some nodes off from all others, and the side that a person is about to cut off. */
 export function Sides() {
   const drawn = drawnSide.value
+  // A side that is known to be a majority would answer many a question.
+  const isAsked = player.phase.value === 'asked'
   const cutting = faults.value.filter(({ kind }) => kind === 'partition' || kind === 'isolate')
   return (
     <g>
       {cutting.map(({ kind, nodes, until }) => (
-        <Partition key={`${kind} ${nodes} ${until}`} side={nodes} hasWords={cutting.length === 1} />
+        <Partition
+          key={`${kind} ${nodes} ${until}`}
+          side={nodes}
+          hasWords={cutting.length === 1 && !isAsked}
+        />
       ))}
       {drawn !== undefined && <Partition side={drawn} hasWords={cutting.length === 0} isDrawn />}
     </g>
