@@ -60,4 +60,6 @@ const LOCK_IDS = 1e9
 
 /** The newest requests about a lock, at most `max`. */
 export const lockViews = (requests: readonly LockRequest[], max: number): OperationView[] =>
-  requests.map((request, at): OperationView => ({ ...request, id: LOCK_IDS + at, kind: 'write' })).slice(-max)
+  requests
+    .map((request, at): OperationView => ({ ...request, id: LOCK_IDS + at, kind: 'write', isLock: true }))
+    .slice(-max)

@@ -109,6 +109,8 @@ export interface OperationView {
   readonly client: string
   readonly node: string
   readonly kind: 'write' | 'read'
+  /** A request about a lock: no history has it, so it is not judged. */
+  readonly isLock?: true
   readonly text: string
   readonly from: number
   /** undefined: it waits for an answer. */

@@ -40,13 +40,19 @@ describe('the verdict', () => {
   const unordered = { key: 'k0', operation: 3, missed: 2, operations: [1, 2, 3], text: 'It missed a write.' }
 
   it('has a sentence for each case', () => {
-    expect(verdictText({ ...verdict, judged: 0 })).toBe(
+    expect(verdictText(verdict, [])).toMatch(/^1 answer has an order /)
+    expect(verdictText({ ...verdict, judged: 2 }, [])).toMatch(/^2 answers have an order /)
+    expect(verdictText({ ...verdict, verdict: 'undecided' }, [])).toMatch(/would take too long/)
+    expect(verdictText({ ...verdict, verdict: 'violation', unordered }, [])).toBe('It missed a write.')
+  })
+
+  it('says that requests about a lock are not judged, once one has an answer', () => {
+    const nothing = { ...verdict, judged: 0 }
+    for (const waiting of [[], [{ until: undefined }], [{ isLock: true, until: undefined }]] as const)
+      expect(verdictText(nothing, waiting)).toBe('There is nothing to judge yet.')
+    expect(verdictText(nothing, [{ isLock: true, until: 900 }])).toBe(
       'There is nothing to judge yet: requests about a lock are not judged.',
     )
-    expect(verdictText(verdict)).toMatch(/^1 answer has an order /)
-    expect(verdictText({ ...verdict, judged: 2 })).toMatch(/^2 answers have an order /)
-    expect(verdictText({ ...verdict, verdict: 'undecided' })).toMatch(/would take too long/)
-    expect(verdictText({ ...verdict, verdict: 'violation', unordered })).toBe('It missed a write.')
   })
 
   it('says of an operation what part it has', () => {

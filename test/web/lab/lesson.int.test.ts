@@ -107,6 +107,7 @@ describeConsole(needsChromium('lessons of the lab'), () => {
     await panel.getByRole('button', { name: 'Predict, then see' }).waitFor()
     await panel.getByRole('button', { name: 'Step 3' }).press('Enter')
     await panel.getByText('not yet').waitFor()
+    await panel.getByText('Until 6.00 s of the run.').waitFor()
     await page.getByText('1.30 s').first().waitFor()
     await page.getByRole('button', { name: 'Cut off the leader' }).press('Enter')
     await page.getByRole('slider', { name: 'Speed' }).fill('1')

@@ -1,6 +1,7 @@
 // The verdict in words. Pure functions.
 
 import type { VerdictView } from '../../../jepsen-lite/lab/fold-views.ts'
+import type { OperationView } from '../../../jepsen-lite/lab/view.ts'
 import { plural } from '../design/numbers.ts'
 
 export const VERDICT_MARKS = {
@@ -13,11 +14,17 @@ export const VERDICT_MARKS = {
 export const isJudged = ({ verdict, judged }: Pick<VerdictView, 'verdict' | 'judged'>): boolean =>
   judged > 0 || verdict !== 'linearizable'
 
-export function verdictText({ verdict, judged, unordered }: VerdictView): string {
+export function verdictText(
+  { verdict, judged, unordered }: VerdictView,
+  operations: readonly Pick<OperationView, 'isLock' | 'until'>[],
+): string {
   if (unordered !== undefined) return unordered.text
   if (verdict === 'undecided')
     return 'So many operations overlap that the search for an order would take too long.'
-  if (judged === 0) return 'There is nothing to judge yet: requests about a lock are not judged.'
+  if (judged === 0) {
+    const isLockAnswered = operations.some(({ isLock, until }) => isLock && until !== undefined)
+    return `There is nothing to judge yet${isLockAnswered ? ': requests about a lock are not judged' : ''}.`
+  }
   return `${plural(judged, 'answer has', 'answers have')} an order in which each operation takes effect at one moment, between its call and its answer: the mark on its bar.`
 }
 

@@ -7,15 +7,16 @@ import './verdict.css'
 import { isJudged, VERDICT_MARKS, verdictText } from './verdict-words.ts'
 
 export function Verdict() {
-  const verdict = client.view.value?.verdict
-  if (verdict === undefined) return null
+  const view = client.view.value
+  if (view === undefined) return null
+  const { verdict, operations } = view
   return (
     <div class="verdict">
       <p aria-live="polite">
         {isJudged(verdict) && (
           <Mark of={VERDICT_MARKS[verdict.verdict].mark} text={VERDICT_MARKS[verdict.verdict].text} />
         )}{' '}
-        <span class="verdict-why">{verdictText(verdict)}</span>
+        <span class="verdict-why">{verdictText(verdict, operations)}</span>
       </p>
       <StaleReads verdict={verdict} />
     </div>

@@ -241,6 +241,7 @@ function Break({ step }: { readonly step: BreakStep }) {
           </li>
         ))}
       </ul>
+      <p class="dim">Until {(step.until / 1000).toFixed(2)} s of the run.</p>
       <p class="lesson-help">
         {step.hint.length > 0 && (
           <Button
