@@ -179,8 +179,9 @@ export class Machine {
     return `${this.name} ${role} term ${term} ${log} space ${status.diskSpace}`
   }
 
+  /** ID of its next replica. A schedule can wipe a machine a million times, and the IDs of two machines never meet. */
   nextId(): ReplicaId {
-    return asReplicaId(String(1000 * (this.place + 1) + this.lives + 1))
+    return asReplicaId(String(10_000_000 * (this.place + 1) + this.lives + 1))
   }
 
   /** Makes the disk the home of a new replica. Everything on it is lost. */

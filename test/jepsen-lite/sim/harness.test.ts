@@ -243,3 +243,11 @@ function clusterOf(config: Schedule['config']): SimCluster {
   cluster.found()
   return cluster
 }
+
+test('a machine that is wiped more often than a thousand times gets replica IDs of its own', () => {
+  const faults = Array.from({ length: 1054 }, (_, at): SimFault => {
+    const change = { asked: 'leader', member: 'leader', evenSmall: true, deletedAfterMs: 50 } as const
+    return { at, kind: 'replace', ...change }
+  })
+  expect(runSchedule({ ...calm({ ms: 2000 }), ops: [], faults }).violation).toBeUndefined()
+})
