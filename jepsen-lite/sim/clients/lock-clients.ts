@@ -112,10 +112,12 @@ export class LockClients {
   /** The process of the client stands still. It does not notice. */
   #standStill(client: LockClient, ms: number): void {
     const { time } = this.#world
-    const until = time.now + ms
-    client.standsUntil = Math.max(client.standsUntil, until)
+    const until = Math.max(client.standsUntil, time.now + ms)
     this.standstills.push({ client: client.lane.name, from: time.now, until })
     this.#say(client, { what: 'stands still', ms })
+    // It stands still already, and for as long.
+    if (until === client.standsUntil) return
+    client.standsUntil = until
     time.push(until, IO, undefined, () => {
       if (time.now < client.standsUntil) return
       this.#say(client, { what: 'continues' })

@@ -103,6 +103,7 @@ it('a client that stands still for longer than it is told to meanwhile continues
   )
   run.runTo(4900)
   expect(run.view().operations).toEqual([])
+  expect(run.view().standstills.map(({ until }) => until)).toEqual([5000, 5000])
   run.runTo(5500)
   expect(run.view().operations).toMatchObject([{ text: 'write c1.0', from: 5000 }])
 })

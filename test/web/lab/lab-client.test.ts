@@ -212,6 +212,20 @@ describe('time', () => {
     expect(sides.requests).toEqual([])
   })
 
+  it('goes back first, when it shall go back and then play while a frame has no answer', () => {
+    opened()
+    client.speed.value = 100
+    sides.tickMs = 8
+    const begun = sides.now
+    client.frame(1000)
+    client.frame(1020)
+    client.goBack(100)
+    client.play()
+    client.frame(1030)
+    sides.answer()
+    expect(sides.requests).toEqual([{ kind: 'run', ms: begun - 100 }])
+  })
+
   it('does not make up for a frame that was very late', () => {
     opened()
     const begun = sides.now

@@ -368,6 +368,15 @@ describe('the page', () => {
   })
 })
 
+it('draws no standstill of a client that is over before the time that is shown', async () => {
+  const still = (): number =>
+    page.screen.all('g').filter(({ attributes }) => attributes.get('class') === 'lane-still').length
+  page = await browser.load('#seed=7,at=4500;4000:stand-still,client=0,node=leader,key=0,x=1000')
+  expect(still()).toBe(1)
+  await page.visit('#seed=7,at=6000;4000:stand-still,client=0,node=leader,key=0,x=1000')
+  expect(still()).toBe(0)
+})
+
 describe('a lesson', () => {
   const see = (from: number, until: number) => ({ kind: 'see', from, until, text: `Until ${until}.` })
   const TEXT = JSON.stringify({
@@ -448,6 +457,14 @@ describe('a lesson', () => {
     await page.settle()
     page.screen.all('form')[0]?.fire('submit')
     await page.settle()
+    expect(text()).toContain('3 of 5: a majority')
+    await page.click('Ask me again')
+    expect(text()).not.toContain('majority')
+    await page.click('Continue on your own')
+    expect(text()).toContain('3 of 5: a majority')
+    await page.click('Return to the lesson')
+    expect(text()).not.toContain('majority')
+    await page.click('Close')
     expect(text()).toContain('3 of 5: a majority')
   })
 

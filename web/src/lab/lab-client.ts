@@ -180,6 +180,8 @@ export class LabClient {
     if (!asked?.isFrame || asked.request.kind !== 'run') return
     const { now } = answer.view
     if (now === before) this.pause()
+    // Something else is wanted first.
+    else if (this.#waiting.length > 0) return
     // The frame ran out of its time. The worker shall not wait for the next one.
     else if (now < asked.request.ms && this.isPlaying.peek() && this.speed.peek() === this.#measured?.speed)
       this.#ask(asked.request, undefined, true)

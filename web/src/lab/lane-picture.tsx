@@ -57,13 +57,16 @@ function Picture({ width, names, all, instant }: PictureProps) {
         {bars.map((bar) => (
           <Bar key={bar.operation.id} bar={bar} y={y(bar.operation.client)} verdict={verdict} />
         ))}
-        {standstills.value.map(({ client: name, from, until }) => (
-          <g key={`${name} ${from}`} class="lane-still" transform={`translate(0 ${y(name)})`}>
-            <title>{`${name} stands still`}</title>
-            <path d={`M${placeOn(axis, from)} 0H${placeOn(axis, Math.min(until, instant))}`} />
-            <path d={`M${placeOn(axis, from)} -9v18m5-18v18`} />
-          </g>
-        ))}
+        {standstills.value.map(
+          ({ client: name, from, until }) =>
+            until > (axis[0]?.from ?? 0) && (
+              <g key={`${name} ${from}`} class="lane-still" transform={`translate(0 ${y(name)})`}>
+                <title>{`${name} stands still`}</title>
+                <path d={`M${placeOn(axis, from)} 0H${placeOn(axis, Math.min(until, instant))}`} />
+                <path d={`M${placeOn(axis, from)} -9v18m5-18v18`} />
+              </g>
+            ),
+        )}
         <Effects {...{ verdict, all, axis, y }} />
         {bars.map((bar) => (
           <Label key={bar.operation.id} bar={bar} y={y(bar.operation.client)} />

@@ -12,7 +12,8 @@ import './sides.css'
 export function Sides() {
   const drawn = drawnSide.value
   // A side that is known to be a majority would answer many a question.
-  const isAsked = player.phase.value === 'asked'
+  const isAsked =
+    player.step.value?.kind === 'predict' && player.predicted.value === undefined && !player.isAway.value
   const cutting = faults.value.filter(({ kind }) => kind === 'partition' || kind === 'isolate')
   return (
     <g>
