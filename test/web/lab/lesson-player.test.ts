@@ -252,6 +252,17 @@ describe('a task', () => {
     expect([now(), player.phase.value, player.isLate.value]).toEqual([1900, 'asked', false])
   })
 
+  it('is not done before it begins, where its run had no leader', () => {
+    const given = JSON.parse(TEXT)
+    const task = { ...given.steps[2], goal: ['leaders = 0'] }
+    const steps = [{ ...task, solution: [`1901:${cutOffLine('n1', 4000)}`] }]
+    player.begin('leaders', parseLesson(JSON.stringify({ ...given, steps })), 0)
+    settle()
+    client.goTo(300)
+    settle()
+    expect([player.phase.value, done]).toEqual(['asked', []])
+  })
+
   it('that is done stays done while time passes, whatever holds then', () => {
     client.act(deafLine('n1', 'out', 3000))
     client.play()

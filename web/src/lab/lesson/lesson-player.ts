@@ -230,7 +230,7 @@ export class LessonPlayer {
       if (link === this.lessonRun.peek() && isThere) this.#arrive(step)
     } else if (this.isAway.peek()) this.#client.playsUntil = Number.POSITIVE_INFINITY
     else if (step.kind === 'break') {
-      if (view.now <= step.until && isReached(step, view)) this.#end(step)
+      if (view.now >= step.from - NEAR_MS && view.now <= step.until && isReached(step, view)) this.#end(step)
     } else if (phase === 'running' && (view.now >= step.until - NEAR_MS || isOver)) this.#end(step)
   }
 
