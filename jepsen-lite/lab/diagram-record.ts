@@ -43,7 +43,7 @@ export class DiagramRecord {
 
   constructor(nodes: readonly string[], stateOf: (node: string) => string) {
     this.#stateOf = stateOf
-    for (const node of nodes) this.#enter(node, 0)
+    for (const node of nodes) this.#enter(node, 0, stateOf(node))
   }
 
   sent(link: string, { from, to, number, type, term, label, sentAt, arrivesAt }: MessageView): void {
@@ -87,6 +87,12 @@ export class DiagramRecord {
     this.#changing = { node, at }
   }
 
+  /** Its process is about to be gone. Where no other node runs, the next event is its start, too late to see that. */
+  died(node: string, at: number): void {
+    this.#settle()
+    this.#change(node, at, 'down')
+  }
+
   #addEvent(event: Omit<DiagramEventView, 'id'>): void {
     keep(this.#events, { id: `event ${this.#numbers++}`, ...event }, KEPT.events)
   }
@@ -97,22 +103,23 @@ export class DiagramRecord {
     if (changing === undefined) return
     this.#changing = undefined
     const { node, at } = changing
+    this.#change(node, at, this.#stateOf(node))
+  }
+
+  #change(node: string, at: number, state: string): void {
     const before = this.#newestStates.get(node)?.state
-    const state = this.#enter(node, at)
     if (state === before) return
+    this.#enter(node, at, state)
     if (state === 'down')
       this.#addEvent({ at, node, kind: 'crashed', label: 'down', text: `The process of ${node} is gone.` })
     else if (before === 'down')
       this.#addEvent({ at, node, kind: 'started', label: 'starts', text: `${node} starts.` })
   }
 
-  #enter(node: string, at: number): string {
-    const state = this.#stateOf(node)
-    if (this.#newestStates.get(node)?.state === state) return state
+  #enter(node: string, at: number, state: string): void {
     const view = { node, at, state }
     this.#newestStates.set(node, view)
     keep(this.#states, view, KEPT.states)
-    return state
   }
 
   view(now: number, hasHeartbeats: boolean): DiagramView {

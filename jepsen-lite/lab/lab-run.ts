@@ -235,7 +235,10 @@ export class LabRun {
   }
 
   #happened(node: string | undefined, event: SimEvent): void {
-    if (node !== undefined) this.#diagram.noted(node, this.now)
+    if (node !== undefined) {
+      if (event.kind === 'died') this.#diagram.died(node, this.now)
+      else this.#diagram.noted(node, this.now)
+    }
     if (event.kind === 'connection') return
     if (event.kind === 'watch-began') this.#watches.connected(event.watcher, node)
     if (event.kind === 'watch-lost') this.#watches.connected(event.watcher, undefined)
@@ -377,7 +380,9 @@ export class LabRun {
   #firstOnDisk({ disk, limits }: Machine): number {
     const known = this.#firstsOnDisk.get(disk)
     if (known?.sequence === disk.sequence) return known.first
-    const first = recovered(disk, limits).storage?.log.firstIndex() ?? 1
+    const readable = disk.copy()
+    readable.quarantined = undefined
+    const first = recovered(readable, limits).storage?.log.firstIndex() ?? 1
     this.#firstsOnDisk.set(disk, { sequence: disk.sequence, first })
     return first
   }

@@ -2,7 +2,7 @@
 
 import { describe, expect, it, test } from 'vitest'
 import { DiagramRecord } from '../../../jepsen-lite/lab/diagram-record.ts'
-import { Lab, labSchedule, PLAIN_X } from '../../../jepsen-lite/lab/index.ts'
+import { Lab, labSchedule, PLAIN_X, parseLink } from '../../../jepsen-lite/lab/index.ts'
 import { LiveVerdict } from '../../../jepsen-lite/lab/live-verdict.ts'
 import { generate } from '../../../jepsen-lite/sim/index.ts'
 import type { HistoryEvent } from '../../../jepsen-lite/workload/history.ts'
@@ -180,6 +180,16 @@ describe('the diagram', () => {
     expect(kinds).toEqual(['committed', 'crashed', 'started'])
     const ofLeader = states.filter(({ node }) => node === 'n5').map(({ state }) => state)
     expect(ofLeader).toEqual(['leader', 'down', 'follower'])
+  })
+
+  it('has the crash of a node alone, also if no view was made until its start', () => {
+    const lab = new Lab(
+      parseLink('nodes=1;3000:crash,target=0,point=now,skip=0,inFlight=lost,silent=false,ms=700'),
+    )
+    lab.runTo(4000)
+    const { events = [], states = [] } = lab.view(['diagram']).diagram ?? {}
+    expect(events.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['crashed', 'started']))
+    expect(states).toContainEqual({ node: 'n1', at: 3000, state: 'down' })
   })
 
   it('has the state of a node also after many changes of others', () => {

@@ -809,3 +809,11 @@ it('a watch that continues at another node names that one', () => {
   }
   expect(lab.view().watches[0]?.events.map(({ value }) => value)).toEqual(['c2.0', 'c2.1'])
 })
+
+it('the log of a node whose disk is under quarantine begins where its disk begins', () => {
+  const run = new LabRun(generate(4, 7))
+  run.runTo(3000)
+  const view = run.view()
+  expect(view.notes.some(({ text }) => text.startsWith('n1 ends: n1 has lost durable state'))).toBe(true)
+  expect(view.nodes[0]).toMatchObject({ state: 'down', lastIndex: 1, firstIndex: 2, log: [] })
+})
