@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { Lab, labSchedule } from '../../../jepsen-lite/lab/index.ts'
 import type { NewLine } from '../../../jepsen-lite/lab/lab-run.ts'
 import type { FaultView, LabView } from '../../../jepsen-lite/lab/view.ts'
+import { cutsLink } from '../../../web/src/lab/active-faults.ts'
 import { runs } from '../../runs.ts'
 
 const NAMES = ['n1', 'n2', 'n3']
@@ -45,26 +46,11 @@ const faultOf = (kinds: readonly string[]): fc.Arbitrary<Lasting> =>
 
 const isIn = ({ nodes }: FaultView, name: string): boolean => nodes.includes(name)
 
-function isCut(fault: FaultView, from: string, to: string): boolean {
-  const { kind, nodes, fields } = fault
-  switch (kind) {
-    case 'isolate':
-    case 'partition':
-      return isIn(fault, from) !== isIn(fault, to)
-    case 'one-way':
-      return nodes[0] === from && nodes[1] === to
-    case 'deaf':
-      return nodes[0] === (fields.direction === 'in' ? to : from)
-    default:
-      return false
-  }
-}
-
 /** Everything that a view shows of faults is what its list of faults says. */
 function expectTruth({ faults, cuts, nodes, now }: LabView): void {
   for (const { until } of faults) expect(until).toBeGreaterThan(now)
   const links = NAMES.flatMap((from) => NAMES.map((to) => ({ from, to }))).filter(
-    ({ from, to }) => from !== to && faults.some((one) => isCut(one, from, to)),
+    ({ from, to }) => from !== to && faults.some((one) => cutsLink(one, { from, to })),
   )
   expect(cuts).toEqual(links)
   for (const { name, state, clock } of nodes) {

@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, '../../..')
 const SUBSTITUTES = globSync('web/src/lab/node/*.ts', { cwd: root }).map(
   (path) => `node:${basename(path, '.ts')}`,
 )
-const PACKAGES = new Set(['@noble/hashes/sha2.js', 'msgpackr'])
+const PACKAGES = new Set(['@noble/hashes/sha2.js', 'buffer/index.js', 'msgpackr'])
 
 /** Each module that is loaded with `entry`, and the one that imports it first. */
 function loadedWith(entry: string): ReadonlyMap<string, string | undefined> {

@@ -7,7 +7,7 @@ interface Digest {
   digest(): Uint8Array
 }
 
-export const randomBytes = (size: number): Uint8Array => crypto.getRandomValues(new Uint8Array(size))
+export const randomBytes = (size: number): Buffer => Buffer.from(crypto.getRandomValues(new Uint8Array(size)))
 
 export function createHash(algorithm: string): Digest {
   checkAlgorithm(algorithm)
@@ -17,15 +17,15 @@ export function createHash(algorithm: string): Digest {
       state.update(bytes)
       return digest
     },
-    digest: () => state.digest(),
+    digest: () => Buffer.from(state.digest()),
   }
   return digest
 }
 
-export function hash(algorithm: string, bytes: Uint8Array, encoding: string): Uint8Array {
+export function hash(algorithm: string, bytes: Uint8Array, encoding: string): Buffer {
   checkAlgorithm(algorithm)
   if (encoding !== 'buffer') throw new Error(`no hash as ${encoding} in a page`)
-  return sha256(bytes)
+  return Buffer.from(sha256(bytes))
 }
 
 function checkAlgorithm(algorithm: string): void {
