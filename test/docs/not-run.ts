@@ -95,6 +95,7 @@ export const NOT_RUN: readonly NotRun[] = [
     because: 'a schedule',
   },
   { of: 'docs/guides/three-machines.md', because: 'they are for three machines with systemd' },
+  { of: 'docs/guides/kubernetes.md', because: 'it is for a cluster of Kubernetes' },
   { of: 'docs/guides/upgrade.md', because: 'it is for a cluster of an older version' },
   {
     of: 'docs/guides/tls.md: quorate cert ca',

@@ -1,8 +1,8 @@
 // Helpers of the scripts that run other people's suites: installed programs, child processes, and nodes.
 
-import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
@@ -31,10 +31,24 @@ export function requireFile(file: string, debianPackage: string): void {
 const missing = (what: string, debianPackage: string): Error =>
   new Error(`this test needs ${what}, of Debian's package: apt-get install ${debianPackage}`)
 
+/** Throws unless there is Go of this release, 1.MINOR, or a newer one. */
+export function requireGo(minor: number): void {
+  const [, found = '0'] =
+    /go1\.(\d+)/.exec(spawnSync('go', ['version'], { encoding: 'utf8' }).stdout ?? '') ?? []
+  if (Number(found) < minor) throw new Error(`this test needs Go 1.${minor} or newer: https://go.dev/dl`)
+}
+
 /** A directory of a test, removed at its end. */
 export function scratchDirectory(name: string): string {
   const directory = mkdtempSync(join(tmpdir(), `quorate-${name}-`))
   onTestFinished(() => rmSync(directory, { recursive: true, force: true }))
+  return directory
+}
+
+/** A directory that stays, for what takes minutes to download or build. Its name says which version it has. */
+export function cacheDirectory(name: string): string {
+  const directory = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'quorate', name)
+  mkdirSync(directory, { recursive: true })
   return directory
 }
 

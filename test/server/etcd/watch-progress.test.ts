@@ -4,14 +4,19 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { WatchResponse } from '../../../src/etcd/messages/watch.ts'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { asRevision } from '../../../src/operations/forms/index.ts'
+import { PROGRESS_MS_MAX } from '../../../src/operations/watch.ts'
 import { InboundBudget } from '../../../src/server/api/budget.ts'
 import { WatchBuffers } from '../../../src/server/api/watch.ts'
 import type { EtcdCall } from '../../../src/server/etcd/call.ts'
 import { watch } from '../../../src/server/etcd/watch/stream.ts'
+import { decodeWatch } from '../../../src/server/etcd/watch/watch.ts'
 import { httpLimits } from '../../../src/server/listener/limits.ts'
 import type { EventsMessage, WatchSink } from '../../../src/server/node/watch/index.ts'
 import { connectionWith } from '../clients/lone-connection.ts'
 
+const missing = (): never => {
+  throw new Error('no request')
+}
 const MiB = 1024 * 1024
 
 beforeEach(() => void vi.useFakeTimers())
@@ -76,6 +81,14 @@ test('progress that waits for a watch is not below the events that this watch th
   sent.upTo = asRevision(5)
   await vi.advanceTimersByTimeAsync(100)
   expect(revisions()).toEqual([3, 4, 5, 5])
+})
+
+test('a watch has progress in time for Kubernetes, if it asks for it', () => {
+  const createRequest = (progressNotify: boolean) =>
+    RPC.watch.request.fromJson({ create_request: { key: 'YQ==', progress_notify: progressNotify } })
+      .createRequest
+  const intervals = [true, false].map((asks) => decodeWatch(createRequest(asks) ?? missing()).progressMs)
+  expect(intervals).toEqual([5_000, PROGRESS_MS_MAX])
 })
 
 test('a watch of the future has the progress of the store', async () => {
