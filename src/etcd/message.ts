@@ -318,7 +318,8 @@ export const bytes = single<Uint8Array>({
   write: (writer, value) => writer.bytes(value),
   toJson: encodeBase64,
   fromJson: (json) => {
-    const text = asText(json).replaceAll('-', '+').replaceAll('_', '/')
+    // Go's decoder skips the ends of lines too: encoders of PHP, Python and Ruby break lines (RFC 2045 §6.8).
+    const text = asText(json).replace(/[\r\n]/g, '').replaceAll('-', '+').replaceAll('_', '/')
     const decoded = decodeBase64(text.padEnd(Math.ceil(text.length / 4) * 4, '='))
     if (decoded === undefined) throw new JsonFault('must be bytes in base64')
     return decoded

@@ -14,7 +14,7 @@ import { parseClaimedUser } from '../api/authenticator.ts'
 import type { Call, Principal } from '../api/call.ts'
 import { isNodeCertificate } from '../tls/identity.ts'
 import type { ClientConnection } from './client-connection.ts'
-import { type Guard, loopbackOnly, type RequestHead } from './guard.ts'
+import { type Guard, isOfPage, loopbackOnly, type RequestHead } from './guard.ts'
 import { type ClientIdentity, isJoining, nonUserError } from './identity.ts'
 
 /** The head of a request or of a connection, and what the gate finds out about its client. */
@@ -23,6 +23,11 @@ export interface Opening extends RequestHead, Pick<Call, 'origin'> {
   readonly target: { readonly authority: string | undefined; readonly query: string }
   /** The cluster that the client expects. */
   readonly cluster: string | readonly string[] | undefined
+  /**
+   * Browsers name the page in every request of this wire. One that names none comes from a program, so the name of the
+   * host, under which a page would reach the node, says nothing.
+   */
+  readonly namesPage?: boolean
   /** Its credentials, in the form of the Authorization header of HTTP. */
   readonly authorization: string | undefined
   /** Headers of CORS for every response to this client. */
@@ -112,7 +117,8 @@ export class Gate {
     const { guard, isClosing } = this.#options
     // `?verbose` shows terms and names, which a page of another site must not read under a host name of its own.
     const isBareProbe = wanted.isProbe === true && opening.target.query === ''
-    if (!isBareProbe) guard.checkHost(opening, opening.target.authority)
+    const isOfProgram = opening.namesPage === true && !isOfPage(opening)
+    if (!isBareProbe && !isOfProgram) guard.checkHost(opening, opening.target.authority)
     if (!isChecked) checkServed(opening.connection, wanted)
     opening.extra = guard.checkOrigin(opening, wanted.isPage)
     guard.checkCluster(opening.cluster)

@@ -127,6 +127,10 @@ export class Guard {
   }
 }
 
+/** Whether a browser names the page that sends the request. */
+export const isOfPage = ({ headers }: Pick<RequestHead, 'headers'>): boolean =>
+  headers.origin !== undefined || headers['sec-fetch-site'] !== undefined
+
 /**
  * Whether a user follows a link. The page of the link cannot read what is answered, nor show it in a frame, and it
  * costs no more than an error. The console of a node that has ended follows such a link to another node.

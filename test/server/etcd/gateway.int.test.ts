@@ -115,6 +115,20 @@ test('a body that is no message has the status of etcd, and says what is wrong',
   })
 })
 
+test('base64 may have ends of lines, as encoders of mails make them', async () => {
+  const served = await serve()
+  const stored = Buffer.from(Array.from({ length: 200 }, (_, at) => (at * 37) % 256))
+  const broken = (end: string): string => stored.toString('base64').replace(/.{76}/g, `$&${end}`) + end
+  for (const end of ['\n', '\r\n', '\n\n']) {
+    const body = { key: `${key}${end}`, value: broken(end) }
+    expect(await post(served, '/kv/put', body)).toMatchObject({ status: 200 })
+    const { json } = await post(served, '/kv/range', { key: `${key.slice(0, 3)}${end}${key.slice(3)}` })
+    expect(json.kvs[0].value).toBe(stored.toString('base64'))
+  }
+  for (const text of ['Zm9v YmFy', 'Zm9v\tYmFy', 'Zm9v\u2028'])
+    expect(await post(served, '/kv/put', { key, value: text })).toMatchObject({ status: 400 })
+})
+
 test('a range of many rows arrives as one JSON', async () => {
   const served = await serve()
   const large = Buffer.alloc(100_000, 7).toString('base64')
@@ -196,14 +210,22 @@ const USER_EMPTY = { status: 400, json: { error: 'etcdserver: user name is empty
 const BAD_TOKEN = { status: 401, json: { error: 'etcdserver: invalid auth token', code: 16 } }
 const DENIED = { status: 403, json: { error: 'etcdserver: permission denied', code: 7 } }
 
+const BOB_TOKEN = AS_BOB.Authorization.replace('Bearer ', '')
+
 test.each([
-  ['as etcd clients send it', AS_BOB.Authorization.replace('Bearer ', '')],
-  ['with a scheme', AS_BOB.Authorization],
-])('a token %s names the user', async (_, authorization) => {
+  ['as etcd clients send it', { authorization: BOB_TOKEN }],
+  ['with a scheme', { authorization: AS_BOB.Authorization }],
+  ['as metadata', { 'Grpc-Metadata-Token': BOB_TOKEN }],
+  ['as the metadata authorization', { 'Grpc-Metadata-Authorization': BOB_TOKEN }],
+  ['as that, with a scheme', { 'grpc-metadata-authorization': AS_BOB.Authorization }],
+  ['as metadata, beside a header of a proxy', { 'Grpc-Metadata-Token': BOB_TOKEN, authorization: 'q1.x.y' }],
+])('a token %s names the user', async (_, fields) => {
   const served = await serve({ node: nodeWithUsers() })
-  const headers = { ...JSON_TYPE, authorization }
+  const headers = { ...JSON_TYPE, ...fields }
   expect(await post(served, '/kv/put', { key, value }, headers)).toMatchObject({ status: 200 })
   expect(await post(served, '/kv/put', { key: base64('other'), value }, headers)).toMatchObject(DENIED)
+  const other = Object.fromEntries(Object.keys(fields).map((name) => [name, 'q1.x.y']))
+  expect(await post(served, '/kv/put', { key, value }, { ...JSON_TYPE, ...other })).toMatchObject(BAD_TOKEN)
 })
 
 test('to unauthenticated clients only the version and the health are answered', async () => {

@@ -37,18 +37,44 @@ test('another method', async () => {
   expect(node.asked).toEqual([])
 })
 
-test.each([
-  ['localhost:7301', GRPC.ok],
-  ['http://localhost:7301', GRPC.ok],
-  ['https://127.0.0.1', GRPC.ok],
-  ['http://evil.example', GRPC.permissionDenied],
-  ['http://localhost@evil.example', GRPC.permissionDenied],
-  ['http://http://localhost', GRPC.permissionDenied],
-  ['ftp://localhost', GRPC.permissionDenied],
-])('%s as the authority', async (authority, status) => {
+/** What clients of etcd send as the authority. */
+const AUTHORITIES = [
+  ['the address', 'localhost:7301'],
+  ['etcdctl, an address of the list of members', 'http://localhost:7301'],
+  ['the C core, several endpoints (Python, C++, Ruby, PHP)', '10.0.0.1:2379,10.0.0.2:2379'],
+  ['the same, newer', '10.0.0.1:2379%2C10.0.0.2:2379'],
+  ['Go 3.5 and 3.6', '#initially=[10.0.0.1:2379;http://10.0.0.2:2379]'],
+  ['dotnet-etcd', 'my-etcd-server'],
+  ['jetcd', 'etcd0'],
+  ['IPv6', '[fe80::1%25eth0]:2379'],
+  ['a service of Kubernetes', 'etcd.kube-system.svc.cluster.local.:2379'],
+  ['a socket of Unix', '%2Fvar%2Frun%2Fetcd.sock'],
+  ['a name with user information', 'http://localhost@evil.example'],
+  ['nothing', ''],
+] as const
+
+test.each(AUTHORITIES)('a program names any authority: %s', async (_, authority) => {
   const { port } = await serve()
-  const answer = await callRpc(openSession(port), put, { key, value }, { ':authority': authority })
-  expect(answer.status).toBe(status)
+  const session = openSession(port)
+  const call = (more: Record<string, string> = {}) =>
+    callRpc(session, put, { key, value }, { ':authority': authority, ...more })
+  expect((await call()).status).toBe(GRPC.ok)
+  // What a program names is accepted from no page.
+  expect((await call({ origin: 'http://evil.example' })).status).toBe(GRPC.permissionDenied)
+  expect((await call()).status).toBe(GRPC.ok)
+})
+
+test.each([
+  ['of another site', { ':authority': 'localhost:7301', origin: 'http://evil.example' }, false],
+  ['of a name that was bound to this node', { ':authority': 'evil.example', origin: 'http://evil.example' }, false],
+  ['of such a name, without Origin', { ':authority': 'evil.example', 'sec-fetch-site': 'same-origin' }, false],
+  ['of nobody', { ':authority': 'localhost:7301', origin: 'null' }, false],
+  ['of this node', { ':authority': 'localhost:7301', origin: 'http://localhost:7301' }, true],
+])('a page %s', async (_, fields, isServed) => {
+  const { port, node } = await serve()
+  const { status } = await callRpc(openSession(port), put, { key, value }, fields)
+  expect(status).toBe(isServed ? GRPC.ok : GRPC.permissionDenied)
+  expect(node.asked).toHaveLength(isServed ? 1 : 0)
 })
 
 test('a compressed request is refused, and the client learns what is read', async () => {

@@ -56,6 +56,22 @@ test('a put and a get', async () => {
   })
 })
 
+test('a program names any authority, and a page that of its own origin', async () => {
+  const { port, node } = await serveTls()
+  const session = openSession(port, trusted)
+  const call = (fields: Record<string, string>) => callRpc(session, put, { key, value }, fields)
+  for (const authority of ['10.0.0.1:2379,10.0.0.2:2379', '#initially=[https://a:1;https://b:2]', 'my-etcd-server'])
+    expect(await call({ ':authority': authority })).toMatchObject({ status: GRPC.ok })
+  const asked = node.asked.length
+  for (const fields of [
+    { ':authority': `127.0.0.1:${port}`, origin: 'https://evil.example' },
+    { ':authority': 'evil.example', origin: 'https://evil.example' },
+    { ':authority': 'evil.example', origin: 'https://evil.example', 'sec-fetch-site': 'same-origin' },
+  ])
+    expect(await call(fields)).toMatchObject({ status: GRPC.permissionDenied })
+  expect(node.asked).toHaveLength(asked)
+})
+
 test('a client that speaks both protocols speaks HTTP/1.1', async () => {
   const { port } = await serveTls()
   expect(await agreed(port, ['h2'])).toBe('h2')

@@ -60,8 +60,7 @@ export class JsonGateway {
   begin(request: HttpRequest): Wanted {
     request.encodeError = (error) => encodeError(this.#options.etcd.api, request, error)
     request.checkForm = () => void findTimeoutMs(request)
-    // etcd's clients send a token without a scheme.
-    request.authorization = asBearer(request.headers.authorization)
+    request.authorization = asBearer(findToken(request))
     const { path } = request.target
     const served = RPC_OF.get(path)
     if (served === undefined) return path === '/version' || path === '/health' ? FOR_ALL : FOR_USERS
@@ -180,6 +179,12 @@ function endWithClient(call: EtcdCall, { connection: { socket } }: HttpRequest):
   if (socket.readableEnded) leave()
   socket.once('end', leave)
   return () => void socket.off('end', leave)
+}
+
+/** Metadata of gRPC may come as headers `Grpc-Metadata-…`, as grpc-gateway has it. As in etcd, `token` comes first. */
+function findToken({ headers }: HttpRequest): string | undefined {
+  const token = headers['grpc-metadata-token'] ?? headers.authorization ?? headers['grpc-metadata-authorization']
+  return token?.toString()
 }
 
 /** undefined: the client states none. Throws `GrpcError`. */

@@ -81,6 +81,11 @@ class CallOpening implements Opening {
   readonly hosts = 1
   readonly target = NO_TARGET
   readonly cluster = undefined
+  /**
+   * A page sends `application/grpc` only with POST, and browsers add Origin to each POST. Programs name anything as the
+   * authority: all their endpoints, a fixed name, the name of a balancer. etcd does not read it either.
+   */
+  readonly namesPage = true
   readonly headers: RequestHead['headers']
   readonly authorization: string | undefined
   readonly served: ServedRpc | undefined
@@ -100,8 +105,7 @@ class CallOpening implements Opening {
     startedAt: number,
   ) {
     const { authority, host, origin, secFetchSite, token, authorization } = head
-    // etcdctl names the address of a member as it is in the list of members, with its scheme.
-    this.headers = { host: authority?.replace(SCHEME, '') ?? host, origin, 'sec-fetch-site': secFetchSite }
+    this.headers = { host: authority ?? host, origin, 'sec-fetch-site': secFetchSite }
     this.authorization = asBearer(token ?? authorization)
     this.served = served
     this.connection = connection
@@ -128,7 +132,6 @@ class CallOpening implements Opening {
   }
 }
 
-const SCHEME = /^https?:\/\//
 const NO_TARGET = { authority: undefined, query: '' } as const
 
 /** A request that is no call of gRPC. */
