@@ -319,7 +319,10 @@ export const bytes = single<Uint8Array>({
   toJson: encodeBase64,
   fromJson: (json) => {
     // Go's decoder skips the ends of lines too: encoders of PHP, Python and Ruby break lines (RFC 2045 §6.8).
-    const text = asText(json).replace(/[\r\n]/g, '').replaceAll('-', '+').replaceAll('_', '/')
+    const text = asText(json)
+      .replace(/[\r\n]/g, '')
+      .replaceAll('-', '+')
+      .replaceAll('_', '/')
     const decoded = decodeBase64(text.padEnd(Math.ceil(text.length / 4) * 4, '='))
     if (decoded === undefined) throw new JsonFault('must be bytes in base64')
     return decoded

@@ -109,7 +109,7 @@ const MAY_IMPORT = new Map([
     'server/api',
     [...[...OPERATIONS, 'bytes', 'kv', 'raft', 'storage', 'backup', 'system', 'server/node'], 'server/auth'],
   ],
-  ['server/auth', ['kv', 'system']],
+  ['server/auth', ['kv', 'system', 'server/by-network.ts']],
   ['server/audit', []],
   // The client port, which hands a connection to a protocol.
   [

@@ -30,6 +30,7 @@ import {
   type LogLevel,
   parseTimeout,
   parseTiming,
+  parseTokenTime,
 } from '../flags/flag-values.ts'
 import type { GlobalFlags } from '../flags/global-flags.ts'
 import { io, userPath } from '../terminal/io.ts'
@@ -120,6 +121,11 @@ function startCommand(globalFlags: ProgramContext['flags']) {
       parseTimeout,
     )
     .option(
+      '--auth-token-ttl <duration>',
+      'how long a token of a login lives after its last use at this node (default: 10m)',
+      parseTokenTime,
+    )
+    .option(
       '--backup-to <dir>',
       'make backups of the cluster while this node leads: in a directory, or s3://BUCKET/PREFIX',
       directory,
@@ -163,6 +169,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
         httpLimits: {
           connectionsMax: flags.connections,
           writeStallMsMax: flags.writeStall && Math.ceil(flags.writeStall),
+          authTokenMs: flags.authTokenTtl && Math.ceil(flags.authTokenTtl),
         },
         backup: backupFromFlags(flags),
         diskReserveBytes: flags.diskReserve,

@@ -89,6 +89,15 @@ export function parseTiming(text: string): number {
   return ms >= 1 && ms <= TIMING_MS_MAX ? ms : invalid('it must be from 1ms to 30m')
 }
 
+/** The life of a token, within a node's limits. */
+export function parseTokenTime(text: string): number {
+  const ms = parseDuration(text)
+  return ms >= 1_000 && ms <= TOKEN_MS_MAX ? ms : invalid('it must be from 1s to 480h')
+}
+
+/** Twenty days. */
+const TOKEN_MS_MAX = 20 * 24 * 3_600_000
+
 /** How old a stale read may be, within a node's limits. */
 export function parseStaleness(text: string): number {
   const ms = parseDuration(text)

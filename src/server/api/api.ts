@@ -53,7 +53,7 @@ export class Api {
     this.outboundOfUnauthenticated = new OutboundBudget(limits.unauthenticatedBytesMax, this.outbound.turns)
     this.ranges = new Ranges(node, limits, this.outbound)
     this.watchBuffers = new WatchBuffers(limits)
-    this.authenticator = new Authenticator(node)
+    this.authenticator = new Authenticator(node, limits.authTokenMs)
     this.sessions = new SessionShares(node)
   }
 

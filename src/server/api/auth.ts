@@ -53,8 +53,8 @@ export function describeSelf(
   return { enabled, revision, user: named?.user, credential, roles, permissions }
 }
 
-const credentialOf = ({ epoch, tokenEndsAt }: Principal): Credential =>
-  epoch === undefined ? 'certificate' : tokenEndsAt === undefined ? 'password' : 'token'
+const credentialOf = ({ epoch, token }: Principal): Credential =>
+  epoch === undefined ? 'certificate' : token === undefined ? 'password' : 'token'
 
 /** Permissions of the role root, and of everybody while rights are not checked. */
 const ALL: readonly Permission[] = [
@@ -226,7 +226,7 @@ function withOldPassword(
   then: () => void,
 ) {
   const { principal } = call
-  const isByToken = api.node.auth.enabled && principal?.user === name && principal.tokenEndsAt !== undefined
+  const isByToken = api.node.auth.enabled && principal?.user === name && principal.token !== undefined
   if (!isByToken || password === undefined) return then()
   if (oldPassword === undefined)
     return respond(

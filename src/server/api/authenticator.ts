@@ -1,10 +1,11 @@
 // Finds the user who makes a request. A password comes before a token, a token before a certificate. A wrong one is an
 // error, and the next one is not tried.
 
-import { type AuthState, isAuthName } from '../../kv/index.ts'
+import { isAuthName } from '../../kv/index.ts'
 import { ApiError } from '../../operations/forms/index.ts'
-import { AUTH_TOKEN_MS, type AuthTokenFacts, signAuthToken, verifyAuthToken } from '../auth/auth-tokens.ts'
+import { signAuthToken } from '../auth/auth-tokens.ts'
 import { Passwords, PasswordsBusyError } from '../auth/passwords.ts'
+import { UsedTokens } from '../auth/used-tokens.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { Principal } from './call.ts'
 import { JoiningNode, type NodeNames, whenNewest } from './permit.ts'
@@ -20,20 +21,19 @@ export interface Credentials {
   readonly node?: NodeNames | undefined
 }
 
-/** Valid tokens that are remembered: to verify one takes half as long as a get. */
-const TOKENS_MAX = 1000
-
 type IdentifyCallback = (error: ApiError | undefined, principal: Principal | undefined) => void
 
 export class Authenticator {
   readonly #node: Pick<KvNode, 'auth' | 'read'>
   readonly passwords = new Passwords()
-  /** Valid under this state of users and rights. */
-  readonly #tokens = new Map<string, AuthTokenFacts>()
-  #tokensIn: AuthState | undefined
+  readonly #tokenMs: number
+  readonly #tokens: UsedTokens
 
-  constructor(node: Pick<KvNode, 'auth' | 'read'>) {
+  /** `tokenMs`: how long a token lives after the login, and after each use. */
+  constructor(node: Pick<KvNode, 'auth' | 'read'>, tokenMs: number) {
     this.#node = node
+    this.#tokenMs = tokenMs
+    this.#tokens = new UsedTokens(tokenMs)
   }
 
   /**
@@ -66,20 +66,9 @@ export class Authenticator {
     if (scheme.toLowerCase() === 'basic') return this.#identifyByPassword(value, address, done)
     if (scheme.toLowerCase() !== 'bearer')
       return done(refused('Authorization must be Basic or Bearer'), undefined)
-    const found = this.#verify(value, state)
-    if ('fault' in found) return done(refused(found.fault), undefined)
-    done(undefined, { user: found.user, epoch: found.epoch, tokenEndsAt: found.endsAt })
-  }
-
-  #verify(token: string, state: AuthState): ReturnType<typeof verifyAuthToken> {
-    if (this.#tokensIn !== state || this.#tokens.size >= TOKENS_MAX) this.#tokens.clear()
-    this.#tokensIn = state
-    const now = Date.now()
-    const known = this.#tokens.get(token)
-    if (known !== undefined && known.endsAt > now) return known
-    const found = verifyAuthToken(token, state, now)
-    if (!('fault' in found)) this.#tokens.set(token, found)
-    return found
+    const token = this.#tokens.use(value, state)
+    if ('fault' in token) return done(refused(token.fault), undefined)
+    done(undefined, { user: token.user, epoch: token.epoch, token })
   }
 
   #identifyByPassword(value: string, address: string, done: IdentifyCallback) {
@@ -135,8 +124,8 @@ export class Authenticator {
       // The password was changed, or the user removed, while it was checked.
       if (epoch === undefined || epoch !== epochNow()) refuse(WRONG)
       else {
-        const endsAt = Date.now() + AUTH_TOKEN_MS
-        done(undefined, signAuthToken({ user, epoch, endsAt }, tokenKey), AUTH_TOKEN_MS)
+        const endsAt = Date.now() + this.#tokenMs
+        done(undefined, signAuthToken({ user, epoch, endsAt }, tokenKey), this.#tokenMs)
       }
     }
     whenNewest(this.#node, timeoutMs, (error) => {

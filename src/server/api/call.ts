@@ -3,6 +3,7 @@
 import type { SpanContext } from '@opentelemetry/api'
 import type { AccessDemand, KeyRow } from '../../operations/forms/index.ts'
 import type { Operation } from '../../operations/index.ts'
+import type { UsedToken } from '../auth/used-tokens.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
 
@@ -11,8 +12,8 @@ export interface Principal {
   readonly user: string
   /** The epoch of the password or token; undefined: the user is known by a certificate. */
   readonly epoch: number | undefined
-  /** The end of the token by which the user is known, in milliseconds since 1970. undefined: not by a token. */
-  readonly tokenEndsAt?: number
+  /** The token by which the user is known. undefined: not by a token. */
+  readonly token?: UsedToken
 }
 
 /** The circumstances of one operation. */

@@ -40,7 +40,7 @@ import type { Call } from './call.ts'
 import { changeLeaderLeases, changeMembers, type ResponseGuard, transferLeadership } from './cluster.ts'
 import { abandoned, changeOutcomes, errorOfNode, errorOfOutcome, preconditionFailed } from './errors.ts'
 import { showStatus } from './member-reports.ts'
-import { decide, isExpired, refusalNow, refusalOfLeases } from './permit.ts'
+import { decide, refusalNow, refusalOfLeases } from './permit.ts'
 import { type AppliedAnswer, propose } from './propose.ts'
 import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
@@ -484,10 +484,14 @@ function watch(
     try {
       if (call.openSink === undefined) throw new Error('a watch needs a sink')
       const sink = call.openSink()
-      const endsAt = call.permit?.principal.tokenEndsAt
-      const rightMs = endsAt === undefined ? undefined : () => endsAt - Date.now()
-      const begun = beginWatch(node, { ...request, right: rightToWatch(node, call), rightMs }, sink)
-      respond({ kind, watch: begun, sink, head: result.value })
+      const right = rightToWatch(node, call)
+      const closed = call.permit?.principal.token?.hold()
+      respond({
+        kind,
+        watch: beginWatch(node, { ...request, right, closed }, sink),
+        sink,
+        head: result.value,
+      })
     } catch (error) {
       respond(api.toApiError(error))
     }
@@ -505,7 +509,7 @@ function rightToWatch(node: KvNode, call: Call): NonNullable<PermittedWatch['rig
   return () => {
     const { enabled, user, rights } = now()
     const isSame = user !== undefined && user === decided.user && rights === decided.rights
-    if (isSame && enabled && decided.enabled && !isExpired(call.permit?.principal)) return 'held'
+    if (isSame && enabled && decided.enabled) return 'held'
     const refusal = refusalNow(node, call)
     if (refusal !== undefined && call.permit === undefined) return 'unknown'
     if (refusal !== undefined) return refusal.code === 'unauthenticated' ? 'no-user' : 'ended'

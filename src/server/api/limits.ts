@@ -13,6 +13,8 @@ export interface ApiLimits {
    * need none of it.
    */
   readonly unauthenticatedBytesMax: number
+  /** How long a token lives after the login, and after each use. */
+  readonly authTokenMs: number
   /** How long the body of a login may take, and for how long that of a client without a user is dropped. */
   readonly unauthenticatedBodyMs: number
   /** Default and maximum number of rows in a page. */
@@ -58,6 +60,7 @@ export const apiLimits: ApiLimits = {
   requestBytesMax: 1.5 * MiB,
   bodiesBytesMax: 128 * MiB,
   unauthenticatedBytesMax: 16 * MiB,
+  authTokenMs: 10 * 60_000,
   unauthenticatedBodyMs: 3_000,
   pageRowsDefault: 1_000,
   pageRowsMax: 10_000,

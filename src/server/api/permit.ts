@@ -115,6 +115,8 @@ function decideNow(
   const joins = principal instanceof JoiningNode && operationFacts(operation).isForJoining === true
   const demands = joins ? NOTHING : operationDemands(operation, principal ?? NOBODY)
   const madeAt = state.users.get(principal?.user ?? '')?.madeAt ?? 0
+  // On a connection or a stream that stays open, each operation uses it.
+  principal?.token?.use()
   call.permit = { principal: principal ?? NOBODY, madeAt, authRevision: revision, demands }
   const refusal = refusalNow(node, call)
   if (refusal !== undefined) return then(refusal)
@@ -185,10 +187,6 @@ export function noSuchUser(principal: Principal): ApiError {
 export const unidentified = (): ApiError =>
   new ApiError('not_ready', 'rights are checked since a moment ago: make the request again')
 
-/** Whether the user is known by a token that has ended. A multiplexed connection may outlive it. */
-export const isExpired = (principal: Principal | undefined): boolean =>
-  principal?.tokenEndsAt !== undefined && principal.tokenEndsAt <= Date.now()
-
 /** The error with which the call must be refused under the current rights, but for leases; undefined: it may run. */
 export function refusalNow({ auth }: Pick<KvNode, 'auth'>, call: Call): ApiError | undefined {
   if (!auth.enabled) return unservedRefusal(call)
@@ -200,7 +198,8 @@ export function refusalNow({ auth }: Pick<KvNode, 'auth'>, call: Call): ApiError
   if (rights === undefined) return noSuchUser(principal)
   if (principal.epoch !== undefined && auth.state.users.get(principal.user)?.epoch !== principal.epoch)
     return new ApiError('unauthenticated', 'the password was changed: log in again')
-  if (isExpired(principal)) return new ApiError('unauthenticated', 'the token has expired: log in again')
+  if (principal.token?.isOver === true)
+    return new ApiError('unauthenticated', 'the token has expired: log in again')
   const refused = demands.find((demand) => !isMet(demand, rights))
   return refused && denied(principal, refused)
 }

@@ -13,7 +13,10 @@ import type { ApiLimits } from './limits.ts'
  */
 export function beginWatch(node: KvNode, request: PermittedWatch, sink: WatchSink): WatchHandle {
   const begun = node.watch(request, sink)
-  if (!begun.ok) throw errorOfNode(begun.problem)
+  if (!begun.ok) {
+    request.closed?.()
+    throw errorOfNode(begun.problem)
+  }
   const { from } = begun.value
   const floor = watchFloor(node.history)
   if (from > floor) return begun.value
@@ -30,13 +33,9 @@ export function errorOfWatch(end: WatchEnd): ApiError {
       members: { resume_from: resumeFrom },
     })
   if (end.kind === 'no-user')
-    return new ApiError(
-      'unauthenticated',
-      'the token has expired, or its user or password was changed: log in again',
-      {
-        members: { resume_from: resumeFrom },
-      },
-    )
+    return new ApiError('unauthenticated', 'the user or the password was changed: log in again', {
+      members: { resume_from: resumeFrom },
+    })
   const resume = { resume_from: resumeFrom }
   if (end.kind === 'too-large')
     // For the client it is the same as if the events were compacted.

@@ -1,12 +1,11 @@
 // Auth tokens: what a user gets for a password, and sends instead of it. A node keeps none of them. A token names the
 // user, the user's epoch and its end, and is signed with a key that is replicated: every node knows it, also after a
 // restart. A new password begins another epoch, which ends all tokens of the user. The end is a time of day, so the
-// clocks of nodes must agree within its lifetime.
+// clocks of nodes must agree within its lifetime. A node where it is used prolongs it (used-tokens.ts).
 
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { AuthState } from '../../kv/index.ts'
 
-export const AUTH_TOKEN_MS = 10 * 60_000
 const PREFIX = 'q1'
 
 export interface AuthTokenFacts {

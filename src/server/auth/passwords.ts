@@ -12,7 +12,6 @@
 
 import crypto, { createHmac, scrypt, timingSafeEqual } from 'node:crypto'
 import { networkPrefix } from '../../system/addresses.ts'
-import { AUTH_TOKEN_MS } from './auth-tokens.ts'
 import { FairQueue } from './fair-queue.ts'
 
 /** Parameters of scrypt (RFC 7914): 2^15 blocks of 1 KiB, 32 MiB of memory. */
@@ -27,8 +26,8 @@ const PASSWORD_BYTES_MAX = 1024
 /** Computations that wait in each lane. More are refused as overloaded, first those of the network with most. */
 const QUEUED_MAX = 16
 const QUEUED_MS = 1_000
-/** How long a right password is remembered after its last use, and how many are. A token ends sooner. */
-const REMEMBERED_MS = 1.5 * AUTH_TOKEN_MS
+/** How long a right password is remembered after its last use, and how many are. By default a token ends sooner. */
+const REMEMBERED_MS = 15 * 60_000
 const REMEMBERED_MAX = 10_000
 /** Wrong passwords of a user from one network that are checked at once. */
 const FREE_FAILURES = 3

@@ -25,7 +25,7 @@ async function refusalOf(
 ): Promise<string | undefined> {
   const credentials = { authorization: undefined, address: '', certificateUser: undefined, ...certificate }
   return new Promise((resolve) =>
-    new Authenticator(node).identify(credentials, NEWER_MS_MAX, (error, principal) => {
+    new Authenticator(node, apiLimits.authTokenMs).identify(credentials, NEWER_MS_MAX, (error, principal) => {
       if (error !== undefined) return resolve(error.code)
       const call: Call = { deadline: 0, expansion: 1, isAbandoned: () => false, principal }
       decide(node, operation, call, (refusal) => resolve(refusal?.code))
@@ -109,9 +109,9 @@ test('a login during which the password is changed, or the user removed, gives n
     { kind: 'delete-user', name: 'bob' },
   ] as const) {
     const node = nodeWithUsers()
-    const authenticator = new Authenticator(node)
+    const authenticator = new Authenticator(node, apiLimits.authTokenMs)
     expect(await logIn(authenticator, 'bob', BOB_PASSWORD)).toBeUndefined()
-    const other = new Authenticator(node)
+    const other = new Authenticator(node, apiLimits.authTokenMs)
     const login = logIn(other, 'bob', BOB_PASSWORD)
     while (other.passwords.size === 0) await nextTurn()
     node.apply({ kind: 'auth', ifRevision: undefined, change })
@@ -120,7 +120,7 @@ test('a login during which the password is changed, or the user removed, gives n
 })
 
 test('a password of a name that nobody can have is neither computed nor remembered', async () => {
-  const authenticator = new Authenticator(nodeWithUsers())
+  const authenticator = new Authenticator(nodeWithUsers(), apiLimits.authTokenMs)
   for (const name of ['x'.repeat(1_000_000), '', '*', 'a b']) {
     const login = logIn(authenticator, name, BOB_PASSWORD)
     expect(authenticator.passwords.size).toBe(0)
@@ -145,14 +145,14 @@ const carl = { kind: 'put-user', name: 'carl', passwordHash: BOB_HASH, roles: []
 const newHash = { kind: 'put-user', name: 'bob', passwordHash: ROOT_HASH, roles: undefined } as const
 
 test('a login knows the users that were changed before it', async () => {
-  const added = new Authenticator(lagging(nodeWithUsers(), carl))
+  const added = new Authenticator(lagging(nodeWithUsers(), carl), apiLimits.authTokenMs)
   expect(await logIn(added, 'carl', BOB_PASSWORD)).toBeUndefined()
-  const withNewPassword = new Authenticator(lagging(nodeWithUsers(), newHash))
+  const withNewPassword = new Authenticator(lagging(nodeWithUsers(), newHash), apiLimits.authTokenMs)
   expect(await logIn(withNewPassword, 'bob', ROOT_PASSWORD)).toBeUndefined()
 })
 
 test('a login with the password from before a change gives no token', async () => {
-  const authenticator = new Authenticator(lagging(nodeWithUsers(), newHash))
+  const authenticator = new Authenticator(lagging(nodeWithUsers(), newHash), apiLimits.authTokenMs)
   expect(await logIn(authenticator, 'bob', BOB_PASSWORD)).toBe('unauthenticated')
 })
 
@@ -167,7 +167,7 @@ test('a user who was made just now is known by a password, and by a certificate'
 test('a node that cannot know the newest users refuses nobody for good', async () => {
   const node = nodeWithUsers()
   node.problem = { code: 'no_leader', detail: 'there is none', written: 'no' }
-  expect(await logIn(new Authenticator(node), 'carl', BOB_PASSWORD)).toBe('no_leader')
+  expect(await logIn(new Authenticator(node, apiLimits.authTokenMs), 'carl', BOB_PASSWORD)).toBe('no_leader')
   for (const credentials of [
     { authorization: basic('carl', BOB_PASSWORD).Authorization, certificateUser: undefined },
     { authorization: undefined, certificateUser: 'carl' },

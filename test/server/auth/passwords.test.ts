@@ -1,6 +1,6 @@
 import { createHash, scrypt } from 'node:crypto'
 import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
-import { AUTH_TOKEN_MS } from '../../../src/server/auth/auth-tokens.ts'
+import { apiLimits } from '../../../src/server/api/limits.ts'
 import { Passwords, PasswordsBusyError, passwordFault } from '../../../src/server/auth/passwords.ts'
 
 vi.mock('node:crypto', async (original) => {
@@ -252,7 +252,7 @@ test('a storm of guesses keeps nobody out who logs in again before the token end
   expect(await first).toBe(true)
   for (let login = 0; login < 3; login++) {
     for (let at = 0; at < 40; at++) void check(passwords, 'a', `guess ${login} ${at}`, known)
-    await after(AUTH_TOKEN_MS)
+    await after(apiLimits.authTokenMs)
     for (let at = 0; at < 40; at++) void check(passwords, 'a', `another ${login} ${at}`, known)
     expect(await check(passwords, 'a', 'password', known)).toBe(true)
   }

@@ -8,13 +8,13 @@ import { Client } from '../../../src/client/index.ts'
 import type { AuthChange } from '../../../src/kv/index.ts'
 import type { LeaseId, Permission } from '../../../src/operations/forms/index.ts'
 import { Audit } from '../../../src/server/api/audit.ts'
+import { apiLimits } from '../../../src/server/api/limits.ts'
 import { newAuthKeys } from '../../../src/server/auth/auth-keys.ts'
 import { quickPasswords } from '../../quick-passwords.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { FakeNode } from '../http/fake-node.ts'
-import { until } from '../http/raw-client.ts'
 import { type Answered, JSON_TYPE, type Served, serve } from '../http/served.ts'
-import { DELETE, GET, MuxClient, PUT, soon, WATCH } from '../mux/mux-client.ts'
+import { CANCEL, DELETE, GET, MuxClient, PUT, soon, WATCH } from '../mux/mux-client.ts'
 import {
   AS_BOB,
   AS_ROOT,
@@ -23,6 +23,7 @@ import {
   basic,
   nodeWithUsers,
   permit,
+  ROOT_HASH,
   ROOT_PASSWORD,
   TOKEN_MS,
 } from './users.ts'
@@ -743,49 +744,64 @@ test('a token alone changes no password of its user', async () => {
   expect(await change({ password }, AS_ROOT)).toEqual([200, undefined])
 })
 
-test('a connection and its watches end with the token, and a client with a password goes on', async () => {
+test('a token lives while a watch is open, and ends a life after the last use of its connection', async () => {
+  const node = nodeWithUsers()
+  const { port } = await serve({ node })
+  const clock = vi.spyOn(Date, 'now')
+  onTestFinished(() => clock.mockRestore())
+  let now = Date.now()
+  const later = (ms: number): void => {
+    now += ms
+    clock.mockImplementation(() => now)
+  }
+  const bob = await new MuxClient(port, { headers: AS_BOB }).open()
+  const get = async (id: number) => (await bob.ask(id, GET, 1000, Buffer.from('app/1')))[2]
+  bob.send([1, WATCH, null, { prefix: 'app/' }])
+  await soon(() => expect(node.watches.counts().open).toBe(1))
+  for (let id = 2; id < 5; id++) {
+    later(TOKEN_MS)
+    expect(await get(id)).not.toMatchObject({ code: 'unauthenticated' })
+  }
+  // A change of rights makes the node check all watches.
+  permit(node, { access: 'readwrite', range: { start: Buffer.from('app/'), end: undefined } })
+  later(TOKEN_MS)
+  bob.send([1, CANCEL])
+  await soon(() => expect(node.watches.counts().open).toBe(0))
+  for (let id = 5; id < 8; id++) {
+    later(apiLimits.authTokenMs - 1)
+    expect(await get(id)).not.toMatchObject({ code: 'unauthenticated' })
+  }
+  later(apiLimits.authTokenMs)
+  expect(await get(8)).toMatchObject({ code: 'unauthenticated' })
+  expect(JSON.stringify(bob.watched)).not.toContain('unauthenticated')
+})
+
+test('a client with a password logs in again when its token has ended', async () => {
   const node = nodeWithUsers()
   const { port } = await serve({ node })
   const clock = vi.spyOn(Date, 'now')
   onTestFinished(() => clock.mockRestore())
   const endpoints = [`http://127.0.0.1:${port}`]
   await using client = new Client({ endpoints, discover: false, user: 'bob', password: BOB_PASSWORD })
-  const watch = client.watch({ prefix: 'app/' })
-  await watch.ready
   await client.put('app/1', '1')
-  const bob = await new MuxClient(port, { headers: AS_BOB }).open()
-  bob.send([1, WATCH, null, { prefix: 'app/' }])
-  await soon(() => expect(node.watches.counts().open).toBe(2))
   const now = Date.now()
-  clock.mockImplementation(() => now + TOKEN_MS)
-  expect((await bob.ask(2, GET, 1000, Buffer.from('app/1')))[2]).toMatchObject({ code: 'unauthenticated' })
-  // A change of rights makes the node check all watches, as the end of a token does.
-  permit(node, { access: 'readwrite', range: { start: Buffer.from('app/'), end: undefined } })
-  await soon(() => expect(JSON.stringify(bob.watched)).toContain('unauthenticated'))
+  clock.mockImplementation(() => now + apiLimits.authTokenMs)
   await client.put('app/2', '2')
-  const seen: string[] = []
-  for await (const { events } of watch) {
-    seen.push(...events.map(({ key }) => key))
-    if (seen.length === 2) break
-  }
-  expect(seen).toEqual(['app/1', 'app/2'])
+  expect(await client.count({ prefix: 'app/' })).toBe(2)
 })
 
-test('a watch without events ends with the token of its user', async () => {
-  vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'] })
-  onTestFinished(() => void vi.useRealTimers())
-  const leftMs = 3_600_000
-  vi.setSystemTime(Date.now() + TOKEN_MS - leftMs)
-  const served = await serveUsers()
-  const request = `GET /v1/watch?prefix=app/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${AS_BOB.Authorization}\r\n\r\n`
-  const received = served.raw(request, (text) => text.includes('event: error'))
-  await until(served, () => served.node.watches.counts().open === 1)
-  // Somebody sets the clock back.
-  vi.setSystemTime(Date.now() - leftMs)
-  vi.advanceTimersByTime(leftMs)
-  expect(served.node.watches.counts().open).toBe(1)
-  vi.advanceTimersByTime(leftMs)
-  expect(await received).toContain('"code":"unauthenticated"')
+test.each([
+  ['password', { kind: 'put-user', name: 'bob', passwordHash: ROOT_HASH, roles: undefined }],
+  ['user', { kind: 'delete-user', name: 'bob' }],
+] as const)('a token that lives by a watch ends with the %s, and so does the watch', async (_, change) => {
+  const node = nodeWithUsers()
+  const { port, ask } = await serve({ node })
+  const bob = await new MuxClient(port, { headers: AS_BOB }).open()
+  bob.send([1, WATCH, null, { prefix: 'app/' }])
+  await soon(() => expect(node.watches.counts().open).toBe(1))
+  node.apply({ kind: 'auth', ifRevision: undefined, change })
+  await soon(() => expect(JSON.stringify(bob.watched)).toContain('unauthenticated'))
+  expect(await ask('GET', '/v1/kv/app/1', { headers: AS_BOB })).toMatchObject({ status: 401 })
 })
 
 test('a watch ends when its right ends, and others go on', async () => {

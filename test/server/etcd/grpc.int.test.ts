@@ -37,7 +37,7 @@ test('another method', async () => {
   expect(node.asked).toEqual([])
 })
 
-/** What clients of etcd send as the authority. */
+/** Authorities that clients of etcd send. */
 const AUTHORITIES = [
   ['the address', 'localhost:7301'],
   ['etcdctl, an address of the list of members', 'http://localhost:7301'],
@@ -59,15 +59,23 @@ test.each(AUTHORITIES)('a program names any authority: %s', async (_, authority)
   const call = (more: Record<string, string> = {}) =>
     callRpc(session, put, { key, value }, { ':authority': authority, ...more })
   expect((await call()).status).toBe(GRPC.ok)
-  // What a program names is accepted from no page.
+  // A name that a program has sent is accepted from no page.
   expect((await call({ origin: 'http://evil.example' })).status).toBe(GRPC.permissionDenied)
   expect((await call()).status).toBe(GRPC.ok)
 })
 
 test.each([
   ['of another site', { ':authority': 'localhost:7301', origin: 'http://evil.example' }, false],
-  ['of a name that was bound to this node', { ':authority': 'evil.example', origin: 'http://evil.example' }, false],
-  ['of such a name, without Origin', { ':authority': 'evil.example', 'sec-fetch-site': 'same-origin' }, false],
+  [
+    'of a name that was bound to this node',
+    { ':authority': 'evil.example', origin: 'http://evil.example' },
+    false,
+  ],
+  [
+    'of such a name, without Origin',
+    { ':authority': 'evil.example', 'sec-fetch-site': 'same-origin' },
+    false,
+  ],
   ['of nobody', { ':authority': 'localhost:7301', origin: 'null' }, false],
   ['of this node', { ':authority': 'localhost:7301', origin: 'http://localhost:7301' }, true],
 ])('a page %s', async (_, fields, isServed) => {

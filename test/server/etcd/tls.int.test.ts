@@ -60,7 +60,11 @@ test('a program names any authority, and a page that of its own origin', async (
   const { port, node } = await serveTls()
   const session = openSession(port, trusted)
   const call = (fields: Record<string, string>) => callRpc(session, put, { key, value }, fields)
-  for (const authority of ['10.0.0.1:2379,10.0.0.2:2379', '#initially=[https://a:1;https://b:2]', 'my-etcd-server'])
+  for (const authority of [
+    '10.0.0.1:2379,10.0.0.2:2379',
+    '#initially=[https://a:1;https://b:2]',
+    'my-etcd-server',
+  ])
     expect(await call({ ':authority': authority })).toMatchObject({ status: GRPC.ok })
   const asked = node.asked.length
   for (const fields of [

@@ -183,7 +183,8 @@ function endWithClient(call: EtcdCall, { connection: { socket } }: HttpRequest):
 
 /** Metadata of gRPC may come as headers `Grpc-Metadata-…`, as grpc-gateway has it. As in etcd, `token` comes first. */
 function findToken({ headers }: HttpRequest): string | undefined {
-  const token = headers['grpc-metadata-token'] ?? headers.authorization ?? headers['grpc-metadata-authorization']
+  const token =
+    headers['grpc-metadata-token'] ?? headers.authorization ?? headers['grpc-metadata-authorization']
   return token?.toString()
 }
 

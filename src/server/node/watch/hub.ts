@@ -163,7 +163,6 @@ export class WatchHub {
     const { next: from } = watcher
     this.#watchers.add(watcher)
     this.#wheel.add(watcher)
-    if (request.rightMs !== undefined) this.#checkAtEnd(watcher, request.rightMs, request.rightMs())
     if (from > revision) this.#goLive(watcher)
     else this.#catchUp.add(watcher)
     return {
@@ -295,17 +294,6 @@ export class WatchHub {
     if (right === 'ended') this.#end(watcher, { kind: 'no-right' })
     else if (right === 'no-user') this.#end(watcher, { kind: 'no-user' })
     else if (right === 'unknown') this.#end(watcher, { kind: 'stopped', reason: RIGHTS_UNKNOWN })
-  }
-
-  /** A timer may run before the end that it was set for, and the clock of that end may be set back. */
-  #checkAtEnd(watcher: Watcher, rightMs: () => number, leftMs: number): void {
-    const atEnd = (): void => {
-      const again = rightMs()
-      // At its end or later, this check ends the watch.
-      this.#check(watcher)
-      if (again > 0 && watcher.state !== 'ended') this.#checkAtEnd(watcher, rightMs, again)
-    }
-    watcher.rightTimer = this.#clock.after(Math.max(0, leftMs), () => this.#failOnThrow(atEnd))
   }
 
   /** Whether the client may read on. An installed snapshot may have changed rights, which are checked first. */
@@ -465,7 +453,7 @@ export class WatchHub {
   #forget(watcher: Watcher): void {
     if (!this.#watchers.delete(watcher)) return
     this.#wheel.remove(watcher)
-    watcher.rightTimer?.cancel()
+    watcher.closed?.()
     watcher.batch = undefined
     if (watcher.state === 'live') this.#live.remove(watcher)
     else if (watcher.state === 'full') this.#slow--

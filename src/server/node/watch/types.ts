@@ -11,8 +11,8 @@ export interface PermittedWatch extends WatchedChanges {
    * user no longer.
    */
   readonly right?: (() => 'held' | 'ended' | 'unknown' | 'no-user') | undefined
-  /** Returns the time until the right must be asked too: a token ends. At 0 or less it has ended. */
-  readonly rightMs?: (() => number) | undefined
+  /** Called when the watch has ended, for whatever reason. */
+  readonly closed?: (() => void) | undefined
 }
 
 /** The path of one watch to its client. No method may call the hub back before it returns. */

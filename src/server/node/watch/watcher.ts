@@ -2,7 +2,6 @@
 
 import { equalBytes, latin1 } from '../../../bytes/index.ts'
 import { asRevision, compareKeys, type Revision } from '../../../operations/forms/index.ts'
-import type { Timer } from '../clock.ts'
 import type { ChangeEvent } from './events.ts'
 import type { Interval } from './interval-index.ts'
 import type { PermittedWatch, WatchSink } from './types.ts'
@@ -40,13 +39,13 @@ export class Watcher implements Interval {
   isEnding = false
   /** Whether the right of the client must be checked before it gets more events. */
   mustBeChecked = false
-  /** Runs until its right must be asked again. */
-  rightTimer: Timer | undefined
+  /** Called when it has ended. */
+  readonly closed: (() => void) | undefined
   /** Events for this watcher of the revision that is being sent. */
   batch: ChangeEvent[] | undefined
 
   constructor(
-    { where, only, prev, values, progressMs, right }: PermittedWatch,
+    { where, only, prev, values, progressMs, right, closed }: PermittedWatch,
     sink: WatchSink,
     from: number,
     now: number,
@@ -60,6 +59,7 @@ export class Watcher implements Interval {
     this.progressMs = progressMs
     this.sink = sink
     this.right = right
+    this.closed = closed
     this.#only = only
     this.next = asRevision(Math.max(from, FIRST_REVISION))
     this.sentAt = now

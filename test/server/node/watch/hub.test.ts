@@ -596,35 +596,19 @@ test('a change of rights that raises the revision too is announced to those who 
   expect(readers.map(revisions)).toEqual([[], [2]])
 })
 
-test('the right of a watch is asked too when its token ends, and not after the watch', () => {
+test('a watch says once that it has ended, however it ends', () => {
   const world = new World()
-  let right: 'held' | 'no-user' = 'held'
-  const endsIn = (ms: number) => {
-    const endsAt = world.clock.now() + ms
-    return () => endsAt - world.clock.now()
-  }
-  const [kept, lost] = [500, 1000].map((ms) => world.watch({ right: () => right, rightMs: endsIn(ms) }))
-  world.clock.advance(600)
+  const closed: string[] = []
+  let right: 'held' | 'ended' | 'no-user' = 'held'
+  const note = (name: string) => ({ right: () => right, closed: () => void closed.push(name) })
+  const cancelled = world.watch(note('cancelled'))
+  cancelled.cancel()
+  cancelled.cancel()
+  expect(closed).toEqual(['cancelled'])
+  const refused = world.watch(note('refused'))
   right = 'no-user'
-  expect([kept?.end, lost?.end]).toEqual([undefined, undefined])
-  world.clock.advance(600)
-  expect([kept?.end, lost?.end]).toMatchObject([undefined, { kind: 'no-user', resumeFrom: 2 }])
-  const { timers } = world.clock
-  world.watch({ right: () => 'held', rightMs: endsIn(5000) }).cancel()
-  expect(world.clock.timers).toBe(timers)
-})
-
-test('a watch ends with its token, though its timer runs before that by the clock of the token', () => {
-  const world = new World()
-  const endsAt = world.clock.now() + 1000
-  let behindMs = 0
-  const rightMs = (): number => endsAt - world.clock.now() + behindMs
-  const watch = world.watch({ right: () => (rightMs() > 0 ? 'held' : 'no-user'), rightMs })
-  behindMs = 100
-  world.clock.advance(1099)
-  expect(watch.end).toBeUndefined()
-  world.clock.advance(1)
-  expect(watch.end).toMatchObject({ kind: 'no-user' })
+  world.hub.applied({ ...world.node.state, auth: { enabled: true, revision: 2 } })
+  expect([refused.end?.kind, closed]).toEqual(['no-user', ['cancelled', 'refused']])
 })
 
 test('after a snapshot a watch is checked before it reads on', () => {

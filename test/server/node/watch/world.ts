@@ -305,7 +305,7 @@ export interface Asked {
   readonly progressMs?: number
   readonly phase?: number
   readonly right?: PermittedWatch['right']
-  readonly rightMs?: PermittedWatch['rightMs']
+  readonly closed?: PermittedWatch['closed']
 }
 
 const ALL: Where = { start: new Uint8Array(), end: undefined }
@@ -346,7 +346,7 @@ export class Reader implements WatchSink {
       progressMs = 10_000,
       phase,
       right,
-      rightMs,
+      closed,
     } = asked
     this.#world = world
     this.phase = phase
@@ -359,7 +359,7 @@ export class Reader implements WatchSink {
       values,
       progressMs,
       right,
-      rightMs,
+      closed,
     }
     this.from = Math.max(from ?? world.revision + 1, 2)
     const begun = world.hub.open(this.#request, this)
