@@ -15,6 +15,11 @@ export interface ConnectionOwner {
    * `node`: a request waits for its answer.
    */
   waitsFor(): 'nothing' | 'client' | 'node'
+  /**
+   * The connection is open and idle, and its protocol has pings, which show that its client is there. Before somebody
+   * is known on it, it may stay so: clients of etcd open a connection to each endpoint, and use one of them.
+   */
+  readonly isResting?: boolean
   /** Bytes of answers that wait for the client, and those that it has taken. Without it: those of the socket. */
   output?(): { readonly waiting: number; readonly taken: number } | undefined
   /** The time of the last answer, or of the connection's start, on the clock of `performance.now()`. */
@@ -76,8 +81,9 @@ export class ClientConnection {
   #countedBytes = 0
   /** Memory of a head that has not arrived completely. While the client is not known, the held bytes are without it. */
   #headMemory = 0
-  /** Age in checks, while the client is not known. */
+  /** Age in checks, while the client is not known, since it has rested; and how long it rests. */
   #ageMs = 0
+  #restMs = 0
   /** Time since the last check by the owner. */
   #uncheckedMs = 0
   /** The client's progress at the last check; undefined if nothing waited for the client. */
@@ -239,8 +245,19 @@ export class ClientConnection {
     this.#uncheckedMs = 0
   }
 
+  /** Whether nobody is known on it, and it has rested for longer than a first request may take. */
+  hasRested(headMs: number): boolean {
+    return !this.#isKnown && this.#restMs > headMs
+  }
+
   /** A request that the node serves has its own time limit. */
   #isLate(sinceMs: number, { headMs }: ConnectionTimes): boolean {
+    if (this.#owner.isResting === true) {
+      this.#restMs += sinceMs
+      this.#ageMs = 0
+      return false
+    }
+    this.#restMs = 0
     this.#ageMs += sinceMs
     return this.#ageMs > headMs && this.#owner.waitsFor() !== 'node'
   }

@@ -27,7 +27,7 @@ const listeners = new Set<ConnectionTable>()
 
 /**
  * Share of the connections that clients who are not known may have, even if users have all others: for one of them, an
- * idle connection of a user ends. Without it, new users would displace each other.
+ * idle connection of a user ends. Without it, new users would displace each other. Beyond it, those that rest end.
  */
 const UNIDENTIFIED_SHARE = 1 / 8
 
@@ -117,12 +117,19 @@ export class ConnectionTable {
   makeRoom(): boolean {
     let all = 0
     for (const each of listeners) all += each.#sizeWithHandshakes
-    const fit = connectionsThatFit(openFilesMax(), listeners.size)
+    const fit = this.#fit
     const { connectionsMax } = this.#limits
     if (all < fit && this.#sizeWithHandshakes < connectionsMax) return true
     const newcomers = this.#unidentified.size + this.#handshakesNow
-    const areFew = newcomers < Math.min(fit, connectionsMax) * UNIDENTIFIED_SHARE
-    return (areFew && this.#closeLongestIdle()) || this.#closeOne()
+    return (newcomers < this.#newcomersMax && this.#closeLongestIdle()) || this.#closeOne()
+  }
+
+  get #fit(): number {
+    return connectionsThatFit(openFilesMax(), listeners.size)
+  }
+
+  get #newcomersMax(): number {
+    return Math.min(this.#fit, this.#limits.connectionsMax) * UNIDENTIFIED_SHARE
   }
 
   /** Adds the connection of a client that has been accepted. */
@@ -218,6 +225,22 @@ export class ConnectionTable {
         if (cut === 'stalled') this.stalledTotal++
         socket.destroy()
       }
+    }
+    this.#closeResting()
+  }
+
+  /** While unidentified connections are more than their share, resting ones end: of the network with most of them. */
+  #closeResting(): void {
+    let over = this.#unidentified.size - this.#newcomersMax
+    if (over <= 0) return
+    const resting = new ByNetwork<ClientConnection>()
+    for (const connection of this.#connections)
+      if (connection.hasRested(this.#limits.headMs)) resting.set(connection.network, connection)
+    for (; over > 0 && resting.size > 0; over--) {
+      const [oldest] = resting.largest()
+      if (oldest === undefined) return
+      resting.delete(oldest.network, oldest)
+      this.#closeAsUnidentified(oldest)
     }
   }
 }

@@ -1,7 +1,8 @@
 // Users, unauthenticated clients and pages of other sites through gRPC.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { Socket } from 'node:net'
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { message } from '../../../src/etcd/message.ts'
 import { RPC } from '../../../src/etcd/rpcs.ts'
@@ -95,7 +96,6 @@ test('a connection is known after its first call of a user, and after a login', 
 
 test('a connection on which nobody is known is closed after some time, however it calls', async () => {
   const { port } = await serve({ node: nodeWithUsers(), limits: { headMs: 300, writeStallMsMax: 100 } })
-  const silent = openSession(port)
   const half = openSession(port)
   const stream = half.request({ ':method': 'POST', ':path': health.path, 'content-type': 'application/grpc' })
   stream.on('error', () => {})
@@ -105,8 +105,30 @@ test('a connection on which nobody is known is closed after some time, however i
   calling.once('close', () => {
     isOpen = false
   })
-  await Promise.all([silent, half].map((session) => new Promise((resolve) => session.once('close', resolve))))
+  await new Promise((resolve) => half.once('close', resolve))
   while (isOpen) await call()
+})
+
+test('a connection that does nothing stays, whether rights are checked or not, and is served when it is used', async () => {
+  for (const node of [nodeWithUsers(), new FakeNode()]) {
+    const { port, http } = await serve({
+      node,
+      limits: { headMs: 200, grpcPingMs: 100, writeStallMsMax: 100 },
+    })
+    const [silent, half] = [openSession(port), connect({ port, host: '127.0.0.1' })]
+    onTestFinished(() => void half.destroy())
+    half.on('error', () => {}).resume()
+    // Bytes of a frame that do not continue end as before, which shows that time has passed.
+    half.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0')
+    await once(half, 'close')
+    let pings = 0
+    silent.on('ping', () => pings++)
+    await expect.poll(() => pings).toBeGreaterThan(4)
+    expect([silent.closed, http.inspect().unidentified]).toEqual([false, 1])
+    expect(await callRpc(silent, range, { key }, { token: tokenOf(AS_ROOT) })).toMatchObject({
+      status: GRPC.ok,
+    })
+  }
 })
 
 test('a connection on which nobody is known is closed after some refused calls', async () => {

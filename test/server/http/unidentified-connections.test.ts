@@ -184,6 +184,47 @@ test('an unidentified connection has some seconds for a request, and more where 
   expect([connections.unidentifiedClosedTotal, connections.unidentified]).toEqual([2, 1])
 })
 
+test('an unidentified connection may rest, and has the time of a request when it rests no longer', () => {
+  const { connections, connect, of } = opened()
+  const socket = connect('10.0.0.1', 'nothing')
+  let isResting = true
+  const owner = { quietSince: 0, waitsFor: () => WAITS.nothing }
+  of.get(socket)?.serveBy(Object.defineProperty(owner, 'isResting', { get: () => isResting }))
+  for (let round = 0; round < 3; round++) {
+    isResting = true
+    vi.advanceTimersByTime(100 * httpLimits.headMs)
+    isResting = false
+    vi.advanceTimersByTime(httpLimits.headMs)
+    expect(socket?.destroyed).toBe(false)
+  }
+  vi.advanceTimersByTime(1_000)
+  expect([socket?.destroyed, connections.unidentifiedClosedTotal]).toEqual([true, 1])
+})
+
+test('beyond their share, resting connections end: the oldest of the network that has most', () => {
+  const { connections, connect, known, of } = opened(80)
+  const resting = { quietSince: 0, waitsFor: () => WAITS.nothing, isResting: true }
+  const rest = (address: string) => {
+    const socket = connect(address)
+    of.get(socket)?.serveBy(resting)
+    return socket
+  }
+  const user = rest('10.0.0.66')
+  known(user)
+  const [own, many] = [rest('10.0.0.1'), Array.from({ length: 20 }, () => rest('10.0.0.66'))]
+  const left = () => many.filter((socket) => socket?.destroyed === false)
+  // A storm of clients that connect again at the same time: each has the time for its first request.
+  vi.advanceTimersByTime(httpLimits.headMs)
+  expect(left()).toHaveLength(20)
+  vi.advanceTimersByTime(1_000)
+  expect([own?.destroyed, user?.destroyed, connections.unidentified]).toEqual([false, false, 10])
+  expect(left()).toEqual(many.slice(-9))
+  const late = rest('10.0.0.66')
+  vi.advanceTimersByTime(2 * httpLimits.headMs)
+  expect(left()).toEqual(many.slice(-8))
+  expect([late?.destroyed, own?.destroyed, connections.unidentifiedClosedTotal]).toEqual([false, false, 12])
+})
+
 test('the time in which the node serves an unidentified connection counts, though it is not closed in it', () => {
   const { connect, of } = opened()
   const socket = connect('10.0.0.1')

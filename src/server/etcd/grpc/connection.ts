@@ -51,6 +51,8 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
   #isPinging = false
   /** Calls that were refused while nobody was known. */
   #unidentifiedCalls = 0
+  /** A call was refused, or ended early, while nobody was known. */
+  #hasFailed = false
   /** Calls that ended early, and settings, since this interval began. */
   #countedMs = 0
   #resets = 0
@@ -78,6 +80,11 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
 
   get calls(): number {
     return this.#streams.size
+  }
+
+  /** Before it is known, a client with a call that was refused, or broken, has only the time for its first request. */
+  get isResting(): boolean {
+    return this.#streams.size === 0 && this.#http2.isBetweenFrames && !this.#hasFailed
   }
 
   waitsFor(): 'nothing' | 'client' | 'node' {
@@ -159,6 +166,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
 
   refusedUnidentified(): void {
     if (this.client.isKnown) return
+    this.#hasFailed = true
     if (++this.#unidentifiedCalls > this.options.limits.grpcUnidentifiedStreamsMax)
       this.cut('too_many_refused_calls')
   }
@@ -172,6 +180,7 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
 
   /** A call has ended early, or was refused before it began. */
   streamRefused(): void {
+    if (!this.client.isKnown) this.#hasFailed = true
     if (++this.#resets > this.options.limits.grpcResetsMax) this.cut('too_many_resets')
   }
 

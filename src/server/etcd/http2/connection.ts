@@ -127,6 +127,10 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
     return this.#hpack.tableBytes
   }
 
+  get isBetweenFrames(): boolean {
+    return this.#hasSettings && this.#heldBytes === 0 && !this.#isClosed
+  }
+
   get streamWindow(): number {
     return this.#limits.streamWindow
   }

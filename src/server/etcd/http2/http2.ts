@@ -30,6 +30,8 @@ export interface Http2Limits {
 export interface Http2Connection {
   /** Memory of the table of fields that its client sends again and again, as RFC 7541 counts it. */
   readonly tableBytes: number
+  /** The client has opened it completely, and nothing of a frame or a header block has arrived. */
+  readonly isBetweenFrames: boolean
   /** Raises limits. They are never lowered. */
   raise(limits: Http2Limits): void
   /** `pong`: the client has answered. */

@@ -26,6 +26,7 @@ const UNLIMITED = { streamResetBurst: 1_000_000, streamResetRate: 1_000_000, max
 
 export class ServerConnection implements Http2Connection {
   readonly tableBytes = 0
+  readonly isBetweenFrames = false
   readonly #session: ServerHttp2Session
   readonly #streams = new Set<NodeStream>()
 
