@@ -353,12 +353,13 @@ describe('with one etcd,', () => {
     await using cluster = await startCluster({ nodes: 1 })
     const from = open(etcd.endpoints)
     for (let n = 0; n < 5; n++) await from.put(`v/${n}`, Buffer.alloc(1_400_000, n))
+    const own = cluster.client()
+    await own.changeSettings({ value_bytes_max: 1 << 20 })
     const refused = await runIn(cluster.endpoints, '--from', address(etcd))
     expect(refused).toMatchObject({
       code: 1,
       err: expect.stringContaining('settings set value_bytes_max=1400000'),
     })
-    const own = cluster.client()
     await own.changeSettings({ value_bytes_max: 1_400_000 })
     expect(await runIn(cluster.endpoints, '--from', address(etcd))).toMatchObject({ code: 0 })
     expect(await runIn(cluster.endpoints, '--to', address(back))).toMatchObject({ code: 0 })

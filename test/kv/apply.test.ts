@@ -138,7 +138,7 @@ describe('settings', () => {
     expect(outcome).toMatchObject({
       kind: 'settings',
       revision: 2,
-      settings: { keyBytesMax: 7, valueBytesMax: 1 << 20 },
+      settings: { keyBytesMax: 7, valueBytesMax: 1.5 * 2 ** 20 },
     })
     expect(store.state.settings).toMatchObject({ keyBytesMax: 7, storeBytesMax: 9 })
   })

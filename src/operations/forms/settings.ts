@@ -65,7 +65,7 @@ export interface KvSettings {
 
 export const DEFAULT_SETTINGS: KvSettings = {
   keyBytesMax: 4096,
-  valueBytesMax: 1 << 20,
+  valueBytesMax: STORED_VALUE_BYTES_MAX,
   storeBytesMax: 8 * 2 ** 30,
   idempotencyTokensMax: 1_000_000,
   idempotencyBytesMax: 256 * 2 ** 20,

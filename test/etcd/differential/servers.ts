@@ -61,9 +61,6 @@ export async function startEtcd(): Promise<RunningServer> {
 /** One node of quorate, with nothing in it. */
 export async function startQuorate(): Promise<RunningServer> {
   const cluster = await startCluster({ nodes: 1 })
-  // As large as values of etcd.
-  await using client = cluster.client()
-  await client.changeSettings({ value_bytes_max: 1_572_864 })
   const [endpoint = ''] = cluster.endpoints
   return { endpoint, stop: () => cluster.close() }
 }
