@@ -35,8 +35,11 @@ const DATA_BYTES_MAX = 64 * 1024
 const OUTPUT_BYTES_MAX = 256 * 1024
 /** Frames without a use between two checks. Beyond: the connection is closed. */
 const USELESS_FRAMES_MAX = 1_000
-/** How long a ping waits for a response that is sent with its acknowledgement. */
-const ACKNOWLEDGE_MS_MAX = 20
+/** The acknowledgement of a ping waits so long, or until so many bytes were sent. Then it follows the next frames. */
+const ACKNOWLEDGE_MS_MIN = 20
+const ACKNOWLEDGE_BYTES = PAYLOAD_BYTES_MAX
+/** How long it waits for these frames while calls are open. Without calls it does not wait for any. */
+const ACKNOWLEDGE_MS_MAX = 100
 /** Frames of one header block. */
 const CONTINUATIONS_MAX = 16
 /** Settings in one frame. Each may change the windows of all streams. */
@@ -93,6 +96,10 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   /** Data in these writes, and in the frames that wait for the next one. */
   #writtenData: SentData[] = []
   #outputData: SentData[] = []
+  /** The ping of the client that is not acknowledged, and the bytes that were sent since. */
+  #unacknowledged: Buffer | undefined
+  #bytesSincePing = 0
+  #isAcknowledgementDue = false
   #acknowledgeTimer: NodeJS.Timeout | undefined
 
   // End
@@ -444,19 +451,32 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   }
 
   /**
-   * Clients in Go measure the delay of the connection with a ping for nearly every response that they take. So while
-   * responses are due, the acknowledgement waits for one: a write of its own would cost as much as the response.
+   * Clients in Go send a ping when data arrives, unless the one before is not acknowledged yet. Each ping costs a read
+   * here, and its acknowledgement a write, which is as much as a call costs. So the acknowledgement waits, and then
+   * follows other frames: ahead of a response, it would let the client ping for this one as well.
    */
   #acknowledge(ping: Buffer): void {
-    if (this.#streams.size === 0 || this.#isClosed) {
-      this.send(TYPE.ping, FLAG.ack, 0, ping)
-      return
+    this.#sendAcknowledgement()
+    this.#unacknowledged = Buffer.from(ping)
+    this.#acknowledgeTimer = setTimeout(this.#acknowledgementDue, ACKNOWLEDGE_MS_MIN)
+  }
+
+  readonly #acknowledgementDue = (): void => {
+    if (this.#streams.size === 0 || this.#isAcknowledgementDue) this.#sendAcknowledgement()
+    else {
+      this.#isAcknowledgementDue = true
+      this.#acknowledgeTimer = setTimeout(this.#acknowledgementDue, ACKNOWLEDGE_MS_MAX - ACKNOWLEDGE_MS_MIN)
     }
-    this.#output.add(TYPE.ping, FLAG.ack, 0, ping)
-    this.#acknowledgeTimer ??= setTimeout(() => {
-      this.#acknowledgeTimer = undefined
-      if (this.#output.length > 0) this.#queueWrite()
-    }, ACKNOWLEDGE_MS_MAX)
+  }
+
+  #sendAcknowledgement(): void {
+    const ping = this.#unacknowledged
+    if (ping === undefined) return
+    clearTimeout(this.#acknowledgeTimer)
+    this.#unacknowledged = undefined
+    this.#bytesSincePing = 0
+    this.#isAcknowledgementDue = false
+    this.send(TYPE.ping, FLAG.ack, 0, ping)
   }
 
   #windowUpdate(id: number, more: number): void {
@@ -596,11 +616,15 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   #write(): void {
     const socket = this.#socket
     if (this.#output.length === 0 || !socket.writable) return
+    this.#isWriting = true
+    if (this.#unacknowledged !== undefined) {
+      this.#bytesSincePing += this.#output.length
+      if (this.#isAcknowledgementDue || this.#bytesSincePing >= ACKNOWLEDGE_BYTES) this.#sendAcknowledgement()
+    }
     const parts = this.#output.take()
     const data = this.#outputData
     this.#outputData = this.#writtenData
     this.#writtenData = data
-    this.#isWriting = true
     socket.cork()
     for (const part of parts) socket.write(part, this.#written)
     socket.uncork()

@@ -11,6 +11,7 @@ import {
   ACK,
   END_HEADERS,
   END_STREAM,
+  type Frame,
   frame,
   headers,
   literal,
@@ -300,11 +301,70 @@ describe('pings', () => {
     expect(pongs).toBe(1)
   })
 
-  test('are answered soon while streams are open', async () => {
-    const { client } = await begin()
-    client.write(headers(1, requestFields('/hold')), frame(TYPE.ping, 0, 0, Buffer.from('12345678')))
-    const pong = await client.find(({ type, flags }) => type === TYPE.ping && flags === ACK)
-    expect(pong?.payload.toString()).toBe('12345678')
+  const isPong = ({ type, flags }: Frame) => type === TYPE.ping && flags === ACK
+  const ping = (text: string) => frame(TYPE.ping, 0, 0, Buffer.from(text))
+  const pongsOf = ({ client }: Conversation) =>
+    client.frames.filter(isPong).map(({ payload }) => `${payload}`)
+
+  async function beginInVirtualTime() {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const conversation = await begin()
+    const rest = async (ms: number) => {
+      await vi.advanceTimersByTimeAsync(ms)
+      await conversation.settle()
+    }
+    return { conversation, rest }
+  }
+
+  test('are acknowledged behind the response that is sent after some time', async () => {
+    const { conversation, rest } = await beginInVirtualTime()
+    const { client, told } = conversation
+    for (const id of [1, 5, 9]) {
+      const text = `ping ${id}  `
+      await conversation.send(ping(text), whole(id, '/bytes/10'), headers(id + 2, requestFields('/hold')))
+      expect(dataOf(client, id)).toHaveLength(10)
+      await rest(20)
+      expect(pongsOf(conversation)).not.toContain(text)
+      opened(told).answer(Buffer.from('done'))
+      await conversation.settle()
+      expect(dataOf(client, id + 2).toString()).toBe('done')
+      expect(client.frames.at(-1)).toMatchObject({ type: TYPE.ping, payload: Buffer.from(text) })
+    }
+  })
+
+  test('are acknowledged alone when no response is sent', async () => {
+    const { conversation, rest } = await beginInVirtualTime()
+    const open = headers(1, requestFields('/hold'))
+    for (const [ms, first] of [[20], [20], [100, open], [100]] as const) {
+      const before = pongsOf(conversation).length
+      await conversation.send(...(first === undefined ? [] : [first]), ping('12345678'))
+      await rest(ms - 1)
+      expect(pongsOf(conversation)).toHaveLength(before)
+      await rest(1)
+      expect(pongsOf(conversation)).toHaveLength(before + 1)
+    }
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('are acknowledged in their order, at once when the next one arrives', async () => {
+    const { conversation } = await beginInVirtualTime()
+    await conversation.send(ping('ping   1'), ping('ping   2'), ping('ping   3'))
+    expect(pongsOf(conversation)).toEqual(['ping   1', 'ping   2'])
+    await conversation.send(ping('ping   4'))
+    expect(pongsOf(conversation)).toEqual(['ping   1', 'ping   2', 'ping   3'])
+    conversation.client.socket.destroy()
+    await expect.poll(() => conversation.accepted.destroyed).toBe(true)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('are acknowledged behind 16 KiB, so that the delay which the client measures is that of its data', async () => {
+    const { conversation } = await beginInVirtualTime()
+    const { frames } = conversation.client
+    await conversation.send(ping('12345678'), whole(1, '/bytes/16000'))
+    expect(pongsOf(conversation)).toEqual([])
+    await conversation.send(whole(3, '/bytes/16000'))
+    expect(frames.at(-1)).toMatchObject({ type: TYPE.ping, flags: ACK })
   })
 })
 
