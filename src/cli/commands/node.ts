@@ -28,6 +28,7 @@ import {
   LOG_FORMATS,
   LOG_LEVELS,
   type LogLevel,
+  parseProgress,
   parseTimeout,
   parseTiming,
   parseTokenTime,
@@ -93,6 +94,11 @@ function startCommand(globalFlags: ProgramContext['flags']) {
     .option('--allowed-host <name...>', 'host names under which browsers may reach it')
     .option('--cors-origin <origin...>', 'web origins that may use it')
     .option('--no-etcd-api', 'do not serve clients of etcd')
+    .option(
+      '--watch-progress-notify-interval <duration>',
+      'how often a watch of etcd that requests progress receives it (default: 5s)',
+      parseProgress,
+    )
     .option('--audit-log <file>', 'append a line of JSON for each change and each refusal')
     .addOption(
       new Option('--audit <operations>', 'what the audit log has')
@@ -169,6 +175,7 @@ function startCommand(globalFlags: ProgramContext['flags']) {
         httpLimits: {
           connectionsMax: flags.connections,
           writeStallMsMax: flags.writeStall && Math.ceil(flags.writeStall),
+          etcdProgressMs: flags.watchProgressNotifyInterval && Math.ceil(flags.watchProgressNotifyInterval),
           authTokenMs: flags.authTokenTtl && Math.ceil(flags.authTokenTtl),
         },
         backup: backupFromFlags(flags),

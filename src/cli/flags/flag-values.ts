@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError } from '@commander-js/extra-typings'
 import { isLeaseId, LEASE_ID_FORM } from '../../operations/forms/leases.ts'
+import { PROGRESS_MS_MAX, PROGRESS_MS_MIN } from '../../operations/watch.ts'
 
 const LEASE_MS_MIN = 1_000
 const LEASE_MS_MAX = 87_600 * 3_600_000
@@ -97,6 +98,12 @@ export function parseTokenTime(text: string): number {
 
 /** Twenty days. */
 const TOKEN_MS_MAX = 20 * 24 * 3_600_000
+
+/** The interval of the progress of a watch. */
+export function parseProgress(text: string): number {
+  const ms = parseDuration(text)
+  return ms >= PROGRESS_MS_MIN && ms <= PROGRESS_MS_MAX ? ms : invalid('it must be from 100ms to 1h')
+}
 
 /** How old a stale read may be, within a node's limits. */
 export function parseStaleness(text: string): number {

@@ -40,6 +40,12 @@ export interface ApiLimits {
   readonly answersBytesMax: number
   /** One response to a range of etcd's API, whose clients receive all of a range in one message. */
   readonly etcdRangeBytesMax: number
+  /**
+   * Interval of the responses without events that a watch of etcd's API has requested, with `progress_notify`. etcd's
+   * default is ten minutes, but Kubernetes needs less: without progress, the position of a quiet watch is compacted
+   * after five.
+   */
+  readonly etcdProgressMs: number
   /** Longest time of a stream or of the keys of a lease: the open scan keeps old rows in the database. */
   readonly streamMsMax: number
   /** Longest time of a backup, whose scan keeps old rows too. */
@@ -73,6 +79,7 @@ export const apiLimits: ApiLimits = {
   rangesMax: 64,
   answersBytesMax: 128 * MiB,
   etcdRangeBytesMax: 64 * MiB,
+  etcdProgressMs: 5_000,
   streamMsMax: 10 * 60_000,
   backupMsMax: 6 * 3_600_000,
   watchBufferBytesMax: 256 * KiB,

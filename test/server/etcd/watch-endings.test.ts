@@ -8,6 +8,7 @@ import { InboundBudget } from '../../../src/server/api/budget.ts'
 import type { EtcdCall } from '../../../src/server/etcd/call.ts'
 import type { RequestReceiver } from '../../../src/server/etcd/rpc.ts'
 import { watch } from '../../../src/server/etcd/watch/stream.ts'
+import { httpLimits } from '../../../src/server/listener/limits.ts'
 import type { EventsMessage, WatchEnd, WatchSink } from '../../../src/server/node/watch/index.ts'
 import { connectionWith } from '../clients/lone-connection.ts'
 
@@ -58,6 +59,7 @@ class Node {
     const api = {
       node: { revision: asRevision(9) },
       watchBuffers,
+      limits: httpLimits,
       toApiError: (error: Error) => error,
     }
     const call = {

@@ -31,7 +31,7 @@ async function openStream() {
   let sink: WatchSink | undefined
   const watchBuffers = new WatchBuffers(httpLimits)
   const call = {
-    api: { node, watchBuffers },
+    api: { node, watchBuffers, limits: httpLimits },
     client: { connection: connectionWith(new InboundBudget(MiB)) },
     execute: async (_: unknown, { openSink }: { readonly openSink: () => WatchSink }) => {
       sink = openSink()
@@ -87,7 +87,9 @@ test('a watch has progress in time for Kubernetes, if it asks for it', () => {
   const createRequest = (progressNotify: boolean) =>
     RPC.watch.request.fromJson({ create_request: { key: 'YQ==', progress_notify: progressNotify } })
       .createRequest
-  const intervals = [true, false].map((asks) => decodeWatch(createRequest(asks) ?? missing()).progressMs)
+  const intervals = [true, false].map(
+    (asks) => decodeWatch(createRequest(asks) ?? missing(), httpLimits.etcdProgressMs).progressMs,
+  )
   expect(intervals).toEqual([5_000, PROGRESS_MS_MAX])
 })
 

@@ -22,7 +22,12 @@ function open(bytesMax = 128 * MiB) {
   const inbound = new InboundBudget(bytesMax)
   let fail: (error: Error) => void = () => {}
   const call = {
-    api: { node: { revision: asRevision(1) }, watchBuffers, toApiError: (error: Error) => error },
+    api: {
+      node: { revision: asRevision(1) },
+      watchBuffers,
+      limits: httpLimits,
+      toApiError: (error: Error) => error,
+    },
     client: { connection: connectionWith(inbound) },
     // No answer comes.
     execute: () => new Promise((_, reject) => (fail = reject)),

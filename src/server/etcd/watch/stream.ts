@@ -122,7 +122,10 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
           created.refuse(revision, { cancelReason: refusal })
           return
         }
-        const [answer] = await Promise.all([this.#begin(decodeWatch(request), created), before])
+        const [answer] = await Promise.all([
+          this.#begin(decodeWatch(request, this.#call.api.limits.etcdProgressMs), created),
+          before,
+        ])
         if (this.#watches.get(id) === created) created.begin(answer.watch, answer.head.revision)
         else {
           // The client has cancelled it already, and receives that response next; or it is gone.

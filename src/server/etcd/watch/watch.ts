@@ -12,12 +12,6 @@ import type { EventsMessage, MessageForm, WatchEnd, WatchHandle, WatchSink } fro
 import { decodeRevision, decodeWhere, isTooLong } from '../fields.ts'
 import { EVENTS_FORM, fragments, joined } from './messages.ts'
 
-/**
- * Interval of the responses without events that a client has requested, in milliseconds. etcd's default is ten minutes,
- * but Kubernetes needs less: without progress, the position of a quiet watch is compacted after five.
- */
-const PROGRESS_MS = 5_000
-
 /** The stream of a watch. */
 export interface WatchResponses {
   /** So many bytes of its watches wait that the client must take them first. */
@@ -30,8 +24,8 @@ export interface WatchResponses {
   ended(watch: EtcdWatch, end: WatchEnd): void
 }
 
-/** The watch that a client of etcd requests. */
-export function decodeWatch(request: WatchCreateRequest): WatchedChanges {
+/** The watch that a client of etcd requests. `progressMs`: interval of its progress, if the client wants it. */
+export function decodeWatch(request: WatchCreateRequest, progressMs: number): WatchedChanges {
   const { startRevision, progressNotify, prevKv, filters } = request
   return {
     where: watchedKeys(request),
@@ -39,7 +33,7 @@ export function decodeWatch(request: WatchCreateRequest): WatchedChanges {
     only: filters.includes(FILTER_NO_PUT) ? 'delete' : filters.includes(FILTER_NO_DELETE) ? 'put' : undefined,
     prev: prevKv,
     values: true,
-    progressMs: progressNotify ? PROGRESS_MS : PROGRESS_MS_MAX,
+    progressMs: progressNotify ? Math.min(progressMs, PROGRESS_MS_MAX) : PROGRESS_MS_MAX,
   }
 }
 
