@@ -111,6 +111,18 @@ test('numbers that no key has compare like all others', async () => {
       }
 })
 
+test('a store that was never compacted can be compacted to its first revision', async () => {
+  const { node, port, put } = await open()
+  const client = new GrpcClient({ endpoint: `http://127.0.0.1:${port}` })
+  onTestFinished(() => client.close())
+  expect(node.revision).toBe(1)
+  await client.unary(RPC.compact, { revision: 1 })
+  await put({ key, value })
+  await client.unary(RPC.compact, { revision: 1 })
+  await client.unary(RPC.compact, { revision: 2 })
+  await expect(client.unary(RPC.compact, { revision: 1 })).rejects.toMatchObject({ code: 11 })
+})
+
 test('a watch from the compact revision has its events, a deletion too, and none before it', async () => {
   const { ask, node, port, put } = await open()
   const client = new GrpcClient({ endpoint: `http://127.0.0.1:${port}` })

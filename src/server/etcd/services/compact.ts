@@ -5,12 +5,16 @@ import { asRevision } from '../../../operations/forms/index.ts'
 import { decodeRevision } from '../fields.ts'
 import { serveUnary } from '../rpc.ts'
 
+/** The revision of a store without keys. */
+const FIRST_REVISION = 1
+
 export const compact = serveUnary(RPC.compact, async ({ revision }, call) => {
+  const to = decodeRevision(revision) ?? asRevision(0)
   const { result } = await call.execute({
     kind: 'compact',
-    revision: decodeRevision(revision) ?? asRevision(0),
-    // To the same revision again is an error of etcd.
-    onlyForward: true,
+    revision: to,
+    // A second compaction to one revision is an error of etcd, where a new store is compacted to none.
+    onlyForward: to === FIRST_REVISION ? undefined : true,
     idempotency: undefined,
   })
   return { header: call.header(result.revision) }
