@@ -119,7 +119,7 @@ test('what only an administrator may do is refused to others', async () => {
     expect(refusals).toContainEqual(
       expect.objectContaining({ user: 'bob', operation, code: 'permission_denied' }),
     )
-  await client.unary(RPC.defragment, {}, authorize(AS_ROOT))
+  expect(await client.unary(RPC.defragment, {}, authorize(AS_ROOT))).toEqual({ header: undefined })
   await failsAs(client.unary(RPC.memberRemove, { id: 99n }, authorize(AS_ROOT)), ETCD_ERRORS.memberNotFound)
   await failsAs(
     client.unary(RPC.moveLeader, { targetId: 99n }, authorize(AS_ROOT)),

@@ -13,5 +13,6 @@ export const moveLeader = serveUnary(RPC.moveLeader, async ({ targetId }, call) 
   if (node.leaderName !== node.name) throw ETCD_ERRORS.notLeader
   if (target === undefined || target.role === 'learner') throw ETCD_ERRORS.badLeaderTransferee
   await call.execute(transfer)
-  return { header: call.header() }
+  // As in etcd, without a header.
+  return {}
 })
