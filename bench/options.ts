@@ -11,7 +11,8 @@ export interface BenchOptions {
   readonly scenarios: readonly Scenario[]
   /** Protocols of quorate. */
   readonly over: readonly Over[]
-  readonly againstEtcd: boolean
+  /** As `etcdPrograms` takes it; undefined: quorate alone. */
+  readonly againstEtcd: '3.6' | '3.4' | undefined
   /** Connections of mux, grpc and etcd; undefined: 1 of mux, and the best of a few of etcd's client, found before. */
   readonly connections: number | undefined
   readonly rounds: number
@@ -50,7 +51,11 @@ const FLAGS = {
     value: 'NAMES',
     about: `protocols of quorate: ${OVER.join(', ')}`,
   },
-  against: { type: 'string', value: 'etcd', about: 'the same scenarios on etcd, which must be installed' },
+  against: {
+    type: 'string',
+    value: 'etcd',
+    about: 'the same scenarios on etcd 3.6; etcd:3.4: on that of Debian',
+  },
   connections: {
     type: 'string',
     value: 'N',
@@ -100,11 +105,9 @@ export function optionsOf(args: readonly string[]): BenchOptions {
   const pids = listOf(flags.pids).map((pid) => wholeNumber('pids', pid))
   if (pids.length > 0 && pids.length !== endpoints.length)
     throw new UsageError('Give as many --pids as --endpoints, in the same order.')
-  if (flags.against !== undefined && flags.against !== 'etcd')
-    throw new UsageError(`There is no comparison with ${flags.against}. Write --against etcd.`)
   if (flags.output !== 'table' && flags.output !== 'json')
     throw new UsageError(`There is no output ${flags.output}. Write -o table or -o json.`)
-  const againstEtcd = flags.against === 'etcd'
+  const againstEtcd = optional(flags.against, etcdRelease)
   return {
     help: flags.help,
     list: flags.list,
@@ -112,7 +115,8 @@ export function optionsOf(args: readonly string[]): BenchOptions {
     over: listOf(flags.over).map(protocol),
     againstEtcd,
     connections: optional(flags.connections, (text) => wholeNumber('connections', text)),
-    rounds: optional(flags.rounds, (text) => wholeNumber('rounds', text)) ?? (againstEtcd ? 2 : 1),
+    rounds:
+      optional(flags.rounds, (text) => wholeNumber('rounds', text)) ?? (againstEtcd === undefined ? 1 : 2),
     keys: wholeNumber('keys', flags.keys),
     valueBytes: wholeNumber('value-bytes', flags['value-bytes']),
     seconds: positive('seconds', flags.seconds),
@@ -160,6 +164,12 @@ const listOf = (text: string | undefined): string[] => (text === undefined ? [] 
 
 const optional = <Value>(text: string | undefined, parse: (text: string) => Value): Value | undefined =>
   text === undefined ? undefined : parse(text)
+
+function etcdRelease(text: string): '3.6' | '3.4' {
+  if (text === 'etcd') return '3.6'
+  if (text === 'etcd:3.4') return '3.4'
+  throw new UsageError(`There is no comparison with ${text}. Write --against etcd, or etcd:3.4.`)
+}
 
 function protocol(text: string): Over {
   const over = OVER.find((each) => each === text)

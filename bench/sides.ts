@@ -2,9 +2,10 @@
 
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type EtcdPrograms, etcdPrograms } from '../test/etcd/etcd-programs.ts'
 import { bestConnections } from './calibrate.ts'
 import { type Cluster, signalAll } from './clusters/cluster.ts'
-import { ETCD_QUOTA_BYTES, type EtcdCluster, etcdVersion, startEtcd } from './clusters/etcd.ts'
+import { ETCD_QUOTA_BYTES, type EtcdCluster, startEtcd } from './clusters/etcd.ts'
 import { buildEtcdGenerator } from './clusters/etcd-generator.ts'
 import { givenQuorate, startQuorate, stopQuorate } from './clusters/quorate.ts'
 import { NODE_GENERATOR } from './load/run-generator.ts'
@@ -19,10 +20,10 @@ export async function sidesFor(
   setting: Setting,
   progress: ProgressSink,
 ): Promise<Side[]> {
-  // Fails before anything is started if etcd is not installed.
-  if (options.againstEtcd) await etcdVersion()
+  // Fails before anything is started if etcd is missing.
+  const etcd = options.againstEtcd === undefined ? undefined : await etcdPrograms(options.againstEtcd)
   const quorate = await quorateSides(options, setting, progress)
-  return options.againstEtcd ? [...quorate, await etcdSide(options, setting, progress)] : quorate
+  return etcd === undefined ? quorate : [...quorate, await etcdSide(etcd, options, setting, progress)]
 }
 
 async function quorateSides(
@@ -46,8 +47,7 @@ async function quorateSides(
 
   async function grpcSide(): Promise<Pick<Side, 'generator' | 'connections'>> {
     const generator = await buildEtcdGenerator(setting.directory)
-    if (generator === undefined)
-      throw new Error('--over grpc needs the client of etcd: Debian has golang-go and golang-etcd-server-dev')
+    if (generator === undefined) throw new Error('--over grpc needs Go, which builds the client of etcd')
     if (connections !== undefined)
       return { generator, connections: { writes: connections, reads: connections } }
     progress('finding the best number of connections of the client of etcd for quorate')
@@ -66,13 +66,14 @@ async function quorateSides(
 }
 
 async function etcdSide(
+  programs: EtcdPrograms,
   { connections }: BenchOptions,
   setting: Setting,
   progress: ProgressSink,
 ): Promise<Side> {
-  progress('starting etcd')
+  progress(`starting etcd ${programs.version}`)
   const built = await buildEtcdGenerator(setting.directory)
-  if (built === undefined) progress('without Go and golang-etcd-server-dev: etcd through its JSON gateway')
+  if (built === undefined) progress('without Go: etcd through its JSON gateway')
   const side =
     built === undefined
       ? ({ name: 'etcd json', over: 'gateway', generator: NODE_GENERATOR, to: 'leader' } as const)
@@ -80,19 +81,19 @@ async function etcdSide(
   const connectionCount = built === undefined ? 1 : connections
   const found =
     connectionCount === undefined ? await calibrated() : { writes: connectionCount, reads: connectionCount }
-  return { ...side, cluster: await etcdIn(setting.directory), connections: found }
+  return { ...side, cluster: await etcdIn(setting.directory, programs), connections: found }
 
   async function calibrated() {
     progress('finding the best number of connections for etcd')
-    const cluster = await etcdIn(await mkdtemp(join(setting.directory, 'calibration-')))
+    const cluster = await etcdIn(await mkdtemp(join(setting.directory, 'calibration-')), programs)
     const best = await bestConnections({ ...side, cluster }, setting)
     await cluster.stop()
     return best
   }
 }
 
-async function etcdIn(directory: string): Promise<EtcdCluster> {
-  const cluster = await startEtcd(directory)
+async function etcdIn(directory: string, programs: EtcdPrograms): Promise<EtcdCluster> {
+  const cluster = await startEtcd(directory, programs)
   atTheEnd(() => cluster.stop())
   return cluster
 }

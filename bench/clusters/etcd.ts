@@ -1,11 +1,11 @@
 // A cluster of etcd: three processes on loopback. Everything that makes its writes durable is as etcd has it by
 // default; only its quota is raised, because the benchmarks write more than 2 GiB.
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import type { EtcdPrograms } from '../../test/etcd/etcd-programs.ts'
 import { etcdGateway } from '../load/dialects.ts'
 import { sendOnce } from '../load/http-connection.ts'
 import type { Cluster, ClusterNode } from './cluster.ts'
@@ -19,23 +19,12 @@ interface Member extends ClusterNode {
   readonly peer: string
 }
 
-/** Rejects when etcd is not installed. */
-export async function etcdVersion(): Promise<string> {
-  try {
-    const { stdout } = await promisify(execFile)('etcd', ['--version'])
-    return /etcd Version: (\S+)/.exec(stdout)?.[1] ?? stdout.trim()
-  } catch (error) {
-    throw new Error('etcd does not run. On Debian: apt-get install etcd-server', { cause: error })
-  }
-}
-
 export interface EtcdCluster extends Cluster {
   /** Ends every process. */
   stop(): Promise<void>
 }
 
-export async function startEtcd(directory: string): Promise<EtcdCluster> {
-  const version = await etcdVersion()
+export async function startEtcd(directory: string, { etcd, version }: EtcdPrograms): Promise<EtcdCluster> {
   const port = await consecutivePorts(2 * NAMES.length)
   const url = (offset: number): string => `http://127.0.0.1:${port + offset}`
   const members = NAMES.map((name, at) => ({ name, url: url(at), peer: url(NAMES.length + at) }))
@@ -57,7 +46,7 @@ export async function startEtcd(directory: string): Promise<EtcdCluster> {
     }
     const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`)
     const output = openSync(log(name), 'a')
-    processes.set(name, spawn('etcd', args, { stdio: ['ignore', output, output] }))
+    processes.set(name, spawn(etcd, args, { stdio: ['ignore', output, output] }))
     closeSync(output)
   }
 

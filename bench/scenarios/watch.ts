@@ -84,7 +84,7 @@ function watching(
 function generatorOf({ cluster, over, generator }: Side) {
   if (over === 'grpc') return generator
   if (cluster.system === 'quorate') return NODE_WATCH_GENERATOR
-  throw new Error('watches of etcd need its Go client: Debian has golang-go and golang-etcd-server-dev')
+  throw new Error('watches of etcd need its Go client, which Go builds')
 }
 
 export const WATCHES: readonly Scenario[] = [

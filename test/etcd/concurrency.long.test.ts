@@ -1,8 +1,8 @@
 // Locks and elections that Go's package concurrency, the recipes, and etcd's services Lock and Election share:
-// processes of all of them contend, on quorate while its leaders are killed, and on Debian's etcd through the driver.
-// Go, and etcd's sources of Debian's golang-etcd-server-dev, must be installed.
+// processes of all of them contend, on quorate while its leaders are killed, and on etcd through the driver. Go must be
+// installed.
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -15,6 +15,7 @@ import { EtcdClient } from '../../src/etcd-client/index.ts'
 import { campaign, leaderOf, lock } from '../../src/recipes/index.ts'
 import { Workspace } from '../local/kv.ts'
 import { startEtcd } from './etcd.ts'
+import { buildWithEtcdClient } from './etcd-programs.ts'
 
 const SECTIONS = 40
 const KINDS = ['lock', 'election'] as const
@@ -22,11 +23,7 @@ type Kind = (typeof KINDS)[number]
 
 const directory = mkdtempSync(join(tmpdir(), 'concurrency-'))
 const CONTENDER = join(directory, 'contender')
-beforeAll(() => {
-  const source = join(import.meta.dirname, 'concurrency/contender.go')
-  const env = { ...process.env, GO111MODULE: 'off', GOPATH: '/usr/share/gocode' }
-  execFileSync('go', ['build', '-o', CONTENDER, source], { env, stdio: 'inherit' })
-})
+beforeAll(() => buildWithEtcdClient(CONTENDER, [join(import.meta.dirname, 'concurrency/contender.go')]))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
 
 interface Contender {

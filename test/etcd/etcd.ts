@@ -1,4 +1,4 @@
-// Debian's etcd, as processes of a test: package etcd-server.
+// An etcd as processes of a test: the one that `etcdPrograms` finds.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -6,6 +6,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { etcdPrograms } from './etcd-programs.ts'
 
 export interface EtcdMember {
   readonly url: string
@@ -35,6 +36,7 @@ interface EtcdOptions {
 
 /** It must be ended by the test. */
 export async function startEtcd(memberCount = 1, options: EtcdOptions = {}): Promise<Etcd> {
+  const programs = await etcdPrograms()
   const top = mkdtempSync(join(tmpdir(), 'quorate-etcd-'))
   const ports = await freePorts(2 * memberCount)
   const urls = ports.map((port, at) => {
@@ -53,7 +55,7 @@ export async function startEtcd(memberCount = 1, options: EtcdOptions = {}): Pro
         ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer],
         ...(options.args ?? []),
       ]
-      child = spawn('/usr/bin/etcd', args, { stdio: 'ignore' })
+      child = spawn(programs.etcd, args, { stdio: 'ignore' })
     }
     start()
     const kill = async () => {

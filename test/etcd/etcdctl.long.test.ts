@@ -1,5 +1,5 @@
-// Debian's etcdctl, command by command, on three members of quorate and on three of Debian's etcd: it prints the same
-// on both, but for ids, addresses and times.
+// etcdctl, command by command, on three members of quorate and on three of etcd: it prints the same on both, but for
+// ids, addresses and times.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
@@ -7,9 +7,10 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { startCluster } from '../../src/embed/index.ts'
 import { eventually, KV } from '../local/kv.ts'
 import { type Etcd, startEtcd } from './etcd.ts'
-import { finish, requireProgram, scratchDirectory } from './suites.ts'
+import { etcdPrograms } from './etcd-programs.ts'
+import { finish, scratchDirectory } from './suites.ts'
 
-const ETCDCTL = '/usr/bin/etcdctl'
+const { etcdctl: ETCDCTL } = await etcdPrograms()
 /** Limits of time only end what has failed. */
 const TIMEOUTS = { ETCDCTL_DIAL_TIMEOUT: '60s', ETCDCTL_COMMAND_TIMEOUT: '60s' }
 const ENV = { ...process.env, ...TIMEOUTS, ETCDCTL_API: '3' }
@@ -17,8 +18,6 @@ const ENV = { ...process.env, ...TIMEOUTS, ETCDCTL_API: '3' }
 let quorate: Awaited<ReturnType<typeof startCluster>>
 let etcd: Etcd
 beforeAll(async () => {
-  requireProgram(ETCDCTL, 'etcd-client')
-  requireProgram('/usr/bin/etcd', 'etcd-server')
   etcd = await startEtcd(3)
   quorate = await startCluster({ nodes: 3 })
   for (const each of [etcd, quorate])

@@ -1,4 +1,4 @@
-// The recipes on Debian's etcd, through the driver: one member, and three whose leader is killed.
+// The recipes on etcd, through the driver: one member, and three whose leader is killed.
 
 import { spawnSync } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -1,4 +1,4 @@
-// Conversations that were recorded with Debian's etcd 3.4 (`npm run etcd:record`), repeated with quorate.
+// Conversations that were recorded with etcd (`npm run etcd:record`), by its release, repeated with quorate.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,10 +13,16 @@ import { type RunningServer, startQuorate } from './differential/servers.ts'
 quickPasswords()
 
 const RECORDED = join(import.meta.dirname, 'testdata')
-const files = readdirSync(RECORDED).map((file) => {
-  const recorded = JSON.parse(readFileSync(join(RECORDED, file), 'utf8')) as Record<string, Recorded>
-  return [file, Object.entries(recorded)] as const
-})
+const RELEASES = ['3.6', '3.4'] as const
+const files = RELEASES.flatMap((release) =>
+  readdirSync(join(RECORDED, release)).map((file) => {
+    const recorded = JSON.parse(readFileSync(join(RECORDED, release, file), 'utf8')) as Record<
+      string,
+      Recorded
+    >
+    return [release, file, Object.entries(recorded)] as const
+  }),
+)
 
 /** Limits of time only end what has failed. */
 const WAIT = { timeout: 20_000, interval: 5 }
@@ -33,12 +39,14 @@ afterAll(async () => {
   await server?.stop()
 })
 
-describe.each(files)('%s', (_, recorded) => {
+describe.each(files)('%s %s', (release, _, recorded) => {
   test.each(recorded)('%s', async (_, { exchanges, watched }) => {
     const steps = exchanges.map(({ step }) => step)
     const expectAlike = (quorate: Json, etcd: Json, step?: Step): void => {
       const isAsExpected =
-        step === undefined ? isAlike({ steps, etcd, quorate }) : isExpected({ steps, step, etcd, quorate })
+        step === undefined
+          ? isAlike({ release, steps, etcd, quorate })
+          : isExpected({ release, steps, step, etcd, quorate })
       if (!isAsExpected) expect(quorate, JSON.stringify(step)).toEqual(etcd)
     }
     const talk = await Conversation.begin(client, ++runs)

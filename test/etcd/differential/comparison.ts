@@ -2,11 +2,13 @@
 
 import type { GrpcClient } from '../../../src/etcd-client/grpc-client.ts'
 import { poll } from '../../../src/local/poll.ts'
+import type { EtcdRelease } from '../etcd-programs.ts'
 import { Conversation, type Step } from './conversation.ts'
 import { FIRST_REVISION, type Json, type JsonObject } from './frame.ts'
-import { LISTED, LISTED_OF_WATCHES, type ListedDifference, withoutCompactedDeletes } from './listed.ts'
+import { LISTED, LISTED_OF_WATCHES, type ListedDifference, withoutCompacted } from './listed.ts'
 
 export interface Exchange {
+  readonly release: EtcdRelease
   readonly steps: readonly Step[]
   /** Step of them that is compared, or behind which the watches are. */
   readonly step: Step
@@ -36,6 +38,7 @@ const SETTLE_LOOK_MS = 5
 const PAST_WATCH_MS = 150
 
 export class Comparison {
+  readonly release: EtcdRelease
   readonly #clients: readonly [GrpcClient, GrpcClient]
   /** Requests that both servers have answered. */
   requests = 0
@@ -44,7 +47,8 @@ export class Comparison {
   #runs = 0
   #settleMs = SETTLE_MS
 
-  constructor(etcd: GrpcClient, quorate: GrpcClient) {
+  constructor(release: EtcdRelease, etcd: GrpcClient, quorate: GrpcClient) {
+    this.release = release
     this.#clients = [etcd, quorate]
   }
 
@@ -76,11 +80,14 @@ export class Comparison {
       // etcd may not have looked at it: then nothing was sent, and nothing shows it.
       const waitMs = pastWatch + PAST_WATCH_MS - performance.now()
       if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs))
-      const exchange = () => ({ steps, step, etcd: etcd.watched, quorate: quorate.watched })
-      const settled = await poll(
-        () => isAlike(exchange()) || LISTED_OF_WATCHES.find((each) => each.shows(exchange())),
-        { timeoutMs: this.#settleMs, intervalMs: SETTLE_LOOK_MS },
-      )
+      const exchange = () => ({
+        ...{ release: this.release, steps, step },
+        ...{ etcd: etcd.watched, quorate: quorate.watched },
+      })
+      const settled = await poll(() => isAlike(exchange()) || findListed(LISTED_OF_WATCHES, exchange()), {
+        timeoutMs: this.#settleMs,
+        intervalMs: SETTLE_LOOK_MS,
+      })
       if (settled === undefined) throw new Error(describe(exchange()))
       return settled === true ? undefined : settled
     }
@@ -94,10 +101,10 @@ export class Comparison {
       const answers = await Promise.all([etcd.make(step), quorate.make(step)])
       if (WATCHES.has(step.rpc)) pastWatch = performance.now()
       this.requests++
-      const exchange = { steps, step, etcd: answers[0], quorate: answers[1] }
+      const exchange = { release: this.release, steps, step, etcd: answers[0], quorate: answers[1] }
       const [response] = answers
       if (!isAlike(exchange)) {
-        const difference = LISTED.find((each) => each.shows(exchange))
+        const difference = findListed(LISTED, exchange)
         if (difference === undefined) throw new Error(describe(exchange))
         if (!difference.isOfResponse) return this.#leave(difference)
         this.#count(difference)
@@ -142,12 +149,14 @@ const isObject = (json: Json): json is JsonObject =>
 
 /** Whether the responses are alike, or differ in nothing but what is listed. */
 export const isExpected = (exchange: Exchange): boolean =>
-  isAlike(exchange) || LISTED.some((each) => each.isOfResponse === true && each.shows(exchange))
+  isAlike(exchange) || findListed(LISTED, exchange)?.isOfResponse === true
 
-/** Whether both servers have answered the same, but for what etcd lacks until 3.6. */
-export const isAlike = ({ steps, etcd, quorate }: Pick<Exchange, 'steps' | 'etcd' | 'quorate'>): boolean =>
-  isEqual(etcd, quorate) ||
-  isEqual(withoutCompactedDeletes(etcd, steps), withoutCompactedDeletes(quorate, steps))
+const findListed = (list: readonly ListedDifference[], exchange: Exchange): ListedDifference | undefined =>
+  list.find(({ release, shows }) => (release ?? exchange.release) === exchange.release && shows(exchange))
+
+/** Whether both servers have answered the same, but for what etcd lacks at the compact revision. */
+export const isAlike = ({ etcd, quorate, ...exchange }: Omit<Exchange, 'step'>): boolean =>
+  isEqual(etcd, quorate) || isEqual(withoutCompacted(etcd, exchange), withoutCompacted(quorate, exchange))
 
 /** Seconds by which the rest of a time to live may differ: a session may renew its lease, or not. */
 const TTL_ERROR_MAX = 5

@@ -14,6 +14,10 @@ const FACTS: Readonly<Record<string, (response: JsonObject) => JsonObject>> = {
       Number(others.raftAppliedIndex) > 0 && Number(others.raftAppliedIndex) <= Number(others.raftIndex),
     hasTerm: Number(others.raftTerm) > 0,
   }),
+  authStatus: ({ header = {}, enabled = false, authRevision = 0 }) => ({
+    ...{ header, enabled },
+    isRevised: Number(authRevision) > 0,
+  }),
   hash: ({ header = {} }) => ({ header }),
   hashKv: ({ header = {}, compactRevision = 0 }) => ({ header, compactRevision }),
   memberList: describeMembers,

@@ -1,13 +1,16 @@
-// Differences between Debian's etcd 3.4 and quorate that remain, each with its reason and where it is documented.
+// Differences between etcd and quorate that remain, each with its reason and where it is documented.
 
 import { EVENT_DELETE } from '../../../src/etcd/messages/watch.ts'
 import { GRPC } from '../../../src/etcd/status.ts'
+import type { EtcdRelease } from '../etcd-programs.ts'
 import type { Exchange } from './comparison.ts'
 import type { Step } from './conversation.ts'
 import { FIRST_REVISION, type Json, type JsonObject } from './frame.ts'
 
 export interface ListedDifference {
   readonly name: string
+  /** The only release that has it; undefined: each. */
+  readonly release?: EtcdRelease
   readonly why: string
   /** The document, or the source of etcd. */
   readonly source: string
@@ -29,20 +32,27 @@ const TOO_MANY = 'too many operations in txn request'
 const DUPLICATE = 'duplicate key given in txn request'
 
 /**
- * Watched events without those that etcd 3.4 leaves out: deletions at the compact revision from which a watch begins.
- * etcd has them since 3.6 (https://github.com/etcd-io/etcd/issues/19179).
+ * Watched events without what etcd lacks at the compact revision from which a watch begins: the records before, and in
+ * 3.4 the deletions. etcd has these since 3.6 (https://github.com/etcd-io/etcd/issues/19179).
  */
-export function withoutCompactedDeletes(watched: Json, steps: readonly Step[]): Json {
+export function withoutCompacted(
+  watched: Json,
+  { release, steps }: Pick<Exchange, 'release' | 'steps'>,
+): Json {
   const compacted = new Set<Json | undefined>([
     FIRST_REVISION,
     ...steps.filter(({ rpc }) => rpc === 'compact').map(({ request }) => request.revision),
   ])
+  const isCompacted = (item: Json): item is JsonObject =>
+    isObject(item) && isObject(item.kv) && compacted.has(item.kv.modRevision)
   const isKept = (item: Json): boolean =>
-    !isObject(item) || item.type !== EVENT_DELETE || !isObject(item.kv) || !compacted.has(item.kv.modRevision)
+    release !== '3.4' || !isCompacted(item) || item.type !== EVENT_DELETE
   const filtered = (json: Json): Json => {
-    if (Array.isArray(json)) return json.filter(isKept)
+    if (Array.isArray(json)) return json.filter(isKept).map(filtered)
     if (!isObject(json)) return json
-    return Object.fromEntries(Object.entries(json).map(([name, value]) => [name, filtered(value)]))
+    const { prevKv: _, ...event } = json
+    const kept = isCompacted(json) ? event : json
+    return Object.fromEntries(Object.entries(kept).map(([name, value]) => [name, filtered(value)]))
   }
   return filtered(watched)
 }
@@ -75,8 +85,15 @@ const UNCHECKED: ReadonlySet<string> = new Set([
   ...['lock', 'unlock', 'campaign', 'proclaim', 'leader', 'observe', 'resign'],
 ])
 
-/** RPCs that etcd 3.4 does not have. */
-const NEWER: ReadonlySet<string> = new Set(['authStatus', 'downgrade', 'rangeStream'])
+/** RPCs that a release of etcd does not have. */
+const NEWER: Readonly<Record<EtcdRelease, readonly string[]>> = {
+  '3.4': ['authStatus', 'downgrade', 'rangeStream'],
+  '3.6': ['rangeStream'],
+}
+
+/** How a stream of watches ends that its client opens again. */
+const STREAM_END = 'etcdserver: server stopped'
+const isStreamEnd = (answer: Json): boolean => isObject(answer) && answer.text === STREAM_END
 
 const contains = (json: unknown, text: string): boolean => JSON.stringify(json).includes(text)
 const countOf = (json: Json, text: string): number => JSON.stringify(json).split(text).length - 1
@@ -139,9 +156,17 @@ export const LISTED: readonly ListedDifference[] = [
   },
   {
     name: 'a watch from a negative revision',
+    release: '3.4',
     why: 'it ends at once with a reason; 3.4 creates it, and then says that its revision is compacted',
     source: 'https://github.com/etcd-io/etcd/pull/20693',
     shows: ({ step }) => step.rpc === 'watch' && /"startRevision":-/.test(JSON.stringify(step.request)),
+  },
+  {
+    name: 'a progress request without watches, or before the revision from which one begins',
+    release: '3.4',
+    why: 'it has no response, as in etcd since 3.6',
+    source: 'watchableStore.progressIfSync of etcd in server/storage/mvcc/watchable_store.go',
+    shows: ({ step, quorate }) => 'progressRequest' in step.request && quorate === null,
   },
   {
     name: 'operations of a transaction',
@@ -203,6 +228,7 @@ export const LISTED: readonly ListedDifference[] = [
   },
   {
     name: 'rights that etcd 3.4 does not check',
+    release: '3.4',
     why: 'every request needs a user while rights are checked, and most a right',
     source: 'https://github.com/etcd-io/etcd/security/advisories/GHSA-q8m4-xhhv-38mg',
     shows: ({ step, etcd, quorate }) =>
@@ -251,7 +277,18 @@ export const LISTED: readonly ListedDifference[] = [
       [NO_USER, NO_TOKEN].some((text) => contains(quorate, `"text":"etcdserver: ${text}"`)),
   },
   {
+    name: 'a watch on a stream from before rights were checked',
+    why: 'the stream has ended, and its client opens it again with a token',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ steps, step, etcd, quorate }) =>
+      step.rpc === 'watch' &&
+      isStreamEnd(quorate) &&
+      !isStreamEnd(etcd) &&
+      steps.some(({ rpc }) => rpc === 'authEnable'),
+  },
+  {
     name: 'a token while rights are not checked',
+    release: '3.4',
     why: 'nobody reads it, as in etcd since 3.5',
     source: 'authStore.AuthInfoFromCtx of etcd in server/auth/store.go',
     shows: ({ step, etcd, quorate }) =>
@@ -259,6 +296,7 @@ export const LISTED: readonly ListedDifference[] = [
   },
   {
     name: 'rights within nested transactions',
+    release: '3.4',
     why: 'they are checked, as in etcd since this advisory',
     source: 'https://github.com/etcd-io/etcd/security/advisories/GHSA-rfx7-8w68-q57q',
     shows: ({ step, etcd, quorate }) =>
@@ -269,6 +307,7 @@ export const LISTED: readonly ListedDifference[] = [
   },
   {
     name: 'rights of a watch without an end',
+    release: '3.4',
     why: 'it needs a right to all keys from its beginning on, as in etcd since this advisory',
     source: 'https://github.com/etcd-io/etcd/security/advisories/GHSA-xg4h-6gfc-h4m8',
     shows: ({ step, etcd, quorate }) =>
@@ -306,11 +345,22 @@ export const LISTED: readonly ListedDifference[] = [
   },
   {
     name: 'a hash at the compacted revision',
+    release: '3.4',
     why: 'it can be read, as the keys at that revision can',
     source: 'store.hashByRev of etcd in server/storage/mvcc/kvstore.go',
     isOfResponse: true,
     shows: ({ step, etcd, quorate }) =>
       step.rpc === 'hashKv' && isError(etcd, GRPC.outOfRange) && !isError(quorate),
+  },
+  {
+    name: 'the compact revision of a hash at the compacted revision',
+    release: '3.6',
+    why: 'it is the newest one; etcd answers with the hash that it stored while it compacted, and the one before',
+    source: 'hashStorage of etcd in server/storage/mvcc/hash.go',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'hashKv' &&
+      [etcd, quorate].every((answer) => isObject(answer) && !isError(answer) && 'compactRevision' in answer),
   },
   {
     name: 'the role root',
@@ -330,6 +380,7 @@ export const LISTED: readonly ListedDifference[] = [
   },
   {
     name: 'a permission for a range without keys',
+    release: '3.4',
     why: 'it is refused, as in etcd 3.6',
     source: 'isValidPermissionRange of etcd in server/auth/store.go',
     shows: ({ step: { rpc }, etcd, quorate }) =>
@@ -355,11 +406,30 @@ export const LISTED: readonly ListedDifference[] = [
       isError(etcd) && [NO_USER, NO_TOKEN].some((text) => isRefused(quorate, text)),
   },
   {
-    name: 'an RPC that etcd 3.4 does not have',
+    name: 'an RPC that this release of etcd does not have',
     why: 'the API is that of 3.7',
     source: 'docs/coming-from/etcd.md',
     isOfResponse: true,
-    shows: ({ step, etcd }) => NEWER.has(step.rpc) && isError(etcd, GRPC.unimplemented),
+    shows: ({ release, step, etcd }) =>
+      NEWER[release].includes(step.rpc) && isError(etcd, GRPC.unimplemented),
+  },
+  {
+    name: 'who asks whether rights are checked',
+    release: '3.6',
+    why: 'everybody may',
+    source: 'docs/coming-from/etcd.md',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'authStatus' &&
+      [PERMISSION, NO_USER, NO_TOKEN].some((text) => isRefused(etcd, text)) &&
+      !isError(quorate),
+  },
+  {
+    name: 'a downgrade',
+    release: '3.6',
+    why: 'there is none',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ step, quorate }) => step.rpc === 'downgrade' && isError(quorate, GRPC.unimplemented),
   },
   {
     name: 'members that are added or changed',
@@ -416,8 +486,7 @@ export const LISTED_OF_WATCHES: readonly ListedDifference[] = [
     name: 'a stream of watches from before rights were checked',
     why: 'it ends, and its client opens it again with a token',
     source: 'docs/coming-from/etcd.md',
-    shows: ({ etcd, quorate }) =>
-      contains(quorate, 'rights are checked since') && !contains(etcd, 'rights are checked since'),
+    shows: ({ etcd, quorate }) => contains(quorate, STREAM_END) && !contains(etcd, STREAM_END),
   },
   {
     name: 'a stream of watches of an unauthenticated client',
@@ -431,6 +500,7 @@ export const LISTED_OF_WATCHES: readonly ListedDifference[] = [
   },
   {
     name: 'an observer with a token while rights are not checked',
+    release: '3.4',
     why: 'nobody reads it, as in etcd since 3.5; 3.4 ends the stream',
     source: 'authStore.AuthInfoFromCtx of etcd in server/auth/store.go',
     shows: ({ steps, etcd, quorate }) =>

@@ -1,4 +1,4 @@
-// `npm run etcd:differential -- --minutes 60 --seed 1`: random requests to Debian's etcd 3.4 and to quorate, compared.
+// `npm run etcd:differential -- --minutes 60 --seed 1 --etcd 3.4`: random requests to etcd and to quorate, compared.
 
 import { parseArgs } from 'node:util'
 import fc from 'fast-check'
@@ -8,6 +8,7 @@ import { conversations } from './requests.ts'
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '1' },
+    etcd: { type: 'string' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
   },
 })
@@ -16,7 +17,7 @@ const [minutes, seed] = [Number(values.minutes), Number(values.seed)]
 /** Longest conversation, in requests. */
 const STEPS_MAX = 60
 
-const { comparison, stop } = await startComparison()
+const { comparison, stop } = await startComparison(values.etcd)
 try {
   const property = fc.asyncProperty(
     conversations(STEPS_MAX),
@@ -28,7 +29,9 @@ try {
     interruptAfterTimeLimit: minutes * 60_000,
     markInterruptAsFailure: false,
   })
-  console.log(`seed ${seed}: ${numRuns} conversations, ${comparison.requests} requests compared`)
+  console.log(
+    `etcd ${comparison.release}, seed ${seed}: ${numRuns} conversations, ${comparison.requests} requests compared`,
+  )
   for (const [name, count] of comparison.listed) console.log(`listed: ${name} (${count})`)
   if (failed) {
     console.log(errorInstance instanceof Error ? errorInstance.message : String(errorInstance))

@@ -8,6 +8,8 @@ import type { Frame, Json, JsonObject } from './frame.ts'
 
 /** Time for the response to a request. */
 const RESPONSE_MS = 5_000
+/** The same where etcd has none since 3.6. */
+const NO_RESPONSE_MS = 300
 
 export class WatchStream {
   readonly #frame: Frame
@@ -48,13 +50,14 @@ export class WatchStream {
     return [(await this.#answer(request)) ?? null, (await this.#answer(next as JsonObject)) ?? null]
   }
 
-  async #answer({ cancelRequest }: JsonObject): Promise<JsonObject | undefined> {
+  async #answer({ cancelRequest, progressRequest }: JsonObject): Promise<JsonObject | undefined> {
     if (cancelRequest !== undefined) {
       const { watchId = 0 } = cancelRequest as { readonly watchId?: number }
       // etcd ignores the others.
       if (!this.#known.delete(watchId)) return undefined
     }
-    const deadline = performance.now() + RESPONSE_MS
+    const hasNone = progressRequest !== undefined && this.#known.size === 0
+    const deadline = performance.now() + (hasNone ? NO_RESPONSE_MS : RESPONSE_MS)
     while (this.#answers.length === 0 && this.#end === undefined && performance.now() < deadline)
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, deadline - performance.now())

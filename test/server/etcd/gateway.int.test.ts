@@ -41,30 +41,42 @@ const OWN_TEXT: ReadonlySet<string> = new Set([
   'an unknown target',
 ])
 
-/** etcd 3.4 answers these otherwise. */
-const DIFFERENT: Readonly<Record<string, Partial<GatewayAnswer>>> = {
-  // etcd 3.5 and 3.6 have 400 for FailedPrecondition.
-  'grant of a lease that exists': { status: 400 },
-  // The client's fault, not the server's.
-  'keep alive with a fault': {
-    status: 400,
-    lines: [{ error: 'ID: must be a whole number', message: 'ID: must be a whole number', code: 3 }],
+const refused = (message: string): Partial<GatewayAnswer> => ({
+  status: 400,
+  type: 'application/json',
+  metadata: undefined,
+  lines: [{ error: message, message, code: 3 }],
+})
+
+/** The fault of the client, which both releases do not report. */
+const KEEP_ALIVE_FAULT = refused('ID: must be a whole number')
+
+/** A release answers these otherwise. */
+const DIFFERENT: Readonly<Record<'3.4' | '3.6', Readonly<Record<string, Partial<GatewayAnswer>>>>> = {
+  '3.4': {
+    // As 3.5 and 3.6, for FailedPrecondition.
+    'grant of a lease that exists': { status: 400 },
+    'keep alive with a fault': KEEP_ALIVE_FAULT,
+    // As 3.6.
+    'a route that does not exist': {
+      type: 'application/json',
+      lines: [{ error: 'Not Found', message: 'Not Found', code: 5 }],
+    },
   },
-  'a watch with a fault': {
-    status: 400,
-    lines: [
-      {
-        error: 'create_request: key: must be a text',
-        message: 'create_request: key: must be a text',
-        code: 3,
-      },
-    ],
+  '3.6': {
+    // As 3.4: 3.6 reads the default in its place.
+    'an unknown name': refused('text'),
+    'an unknown target': refused('text'),
+    null: refused('etcdserver: key is not provided'),
+    'keep alive without a request': { type: 'application/json' },
+    'keep alive with a fault': KEEP_ALIVE_FAULT,
   },
-  // As 3.6.
-  'a route that does not exist': {
-    type: 'application/json',
-    lines: [{ error: 'Not Found', message: 'Not Found', code: 5 }],
-  },
+}
+
+/** Errors have the field `error` of 3.4 beside those of 3.6. */
+const withError = (line: unknown): unknown => {
+  const { message, code } = line as { readonly message?: string; readonly code?: number }
+  return message === undefined || code === undefined ? line : { ...(line as object), error: message }
 }
 
 const withoutText = ({ lines, ...answer }: GatewayAnswer) => ({
@@ -72,19 +84,31 @@ const withoutText = ({ lines, ...answer }: GatewayAnswer) => ({
   lines: lines.map((line) => ({ ...(line as object), error: 'text', message: 'text' })),
 })
 
-test('answers are those of etcd, byte for byte but for ids, terms and texts of JSON', async () => {
-  const golden = JSON.parse(await readFile('test/etcd/golden/gateway.json', 'utf8')) as {
-    readonly answers: Record<string, GatewayAnswer>
-  }
-  const { port } = await serve()
-  const answers = await askAll(port)
-  expect(Object.keys(answers)).toEqual(Object.keys(golden.answers))
-  for (const [name, recorded] of Object.entries(golden.answers)) {
-    const expected = { ...recorded, ...DIFFERENT[name] }
-    const answer = answers[name] as GatewayAnswer
-    if (OWN_TEXT.has(name)) expect.soft(withoutText(answer), name).toEqual(withoutText(expected))
-    else expect.soft(answer, name).toEqual(JSON.parse(JSON.stringify(expected)))
-  }
+test.each(['3.6', '3.4'] as const)(
+  'answers are those of etcd %s, byte for byte but for ids, terms and texts of JSON',
+  async (release) => {
+    const golden = JSON.parse(await readFile(`test/etcd/golden/${release}/gateway.json`, 'utf8')) as {
+      readonly answers: Record<string, GatewayAnswer>
+    }
+    const { port } = await serve()
+    const answers = await askAll(port)
+    expect(Object.keys(answers)).toEqual(Object.keys(golden.answers))
+    for (const [name, recorded] of Object.entries(golden.answers)) {
+      const expected = { ...recorded, lines: recorded.lines.map(withError), ...DIFFERENT[release][name] }
+      const answer = answers[name] as GatewayAnswer
+      if (OWN_TEXT.has(name)) expect.soft(withoutText(answer), name).toEqual(withoutText(expected))
+      else expect.soft(answer, name).toEqual(JSON.parse(JSON.stringify(expected)))
+    }
+  },
+)
+
+test('a watch with a fault is refused', async () => {
+  const served = await serve()
+  const message = 'create_request: key: must be a text'
+  expect(await post(served, '/watch', { create_request: { key: 1 } })).toMatchObject({
+    status: 400,
+    json: { error: message, message, code: 3 },
+  })
 })
 
 test('a body that is no message has the status of etcd, and says what is wrong', async () => {

@@ -51,7 +51,10 @@ async function openStream() {
       taken?.()
     },
   })
-  const createWatch = () => stream.request(RPC.watch.request.fromJson({ create_request: { key: 'YQ==' } }))
+  const createWatch = (from = 0) =>
+    stream.request(RPC.watch.request.fromJson({ create_request: { key: 'YQ==', start_revision: from } }))
+  const cancelWatch = (id: number) =>
+    stream.request(RPC.watch.request.fromJson({ cancel_request: { watch_id: id } }))
   createWatch()
   await vi.advanceTimersByTimeAsync(0)
   const sendEvents = (revision: number) => {
@@ -64,6 +67,7 @@ async function openStream() {
     sendEvents,
     requestProgress,
     createWatch,
+    cancelWatch,
     looks: () => looks,
     revisions: () => responses.map((each) => each.header?.revision),
   }
@@ -110,4 +114,22 @@ test('requests of one chunk look at the watches once, and again after a watch is
   expect(revisions()).toHaveLength(1_001)
   await vi.advanceTimersByTimeAsync(100)
   expect(revisions()).toHaveLength(1_003)
+})
+
+test('a request for progress has no response while a watch begins later, and without watches', async () => {
+  const { sent, sendEvents, createWatch, cancelWatch, requestProgress, revisions } = await openStream()
+  createWatch(5)
+  await vi.advanceTimersByTimeAsync(0)
+  requestProgress()
+  await vi.advanceTimersByTimeAsync(100)
+  expect(revisions()).toEqual([3, 3])
+  sendEvents(5)
+  sent.upTo = asRevision(5)
+  requestProgress()
+  expect(revisions()).toEqual([3, 3, 5, 5])
+  for (const id of [0, 1]) cancelWatch(id)
+  await vi.advanceTimersByTimeAsync(0)
+  requestProgress()
+  await vi.advanceTimersByTimeAsync(100)
+  expect(revisions()).toEqual([3, 3, 5, 5, 5, 5])
 })

@@ -42,6 +42,13 @@ const REFUSALS: ReadonlySet<number> = new Set([
 /** Largest size of a response without events. */
 const SMALL_RESPONSE_BYTES = 64
 
+interface StreamProgress {
+  /** All watches have received everything up to it. */
+  readonly revision: number
+  /** The highest start revision of a watch; -Infinity without watches. */
+  readonly begins: number
+}
+
 class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   readonly #call: EtcdCall
   readonly #responses: Responses<WatchResponse>
@@ -57,8 +64,8 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   /** Requests for a watch that are not answered. */
   #creating = 0
   #progressTimer: NodeJS.Timeout | undefined
-  /** How far all watches are, as long as this turn has found nothing that lowers it. */
-  #reachedNow: number | undefined
+  /** As long as this turn has found nothing that lowers its revision. */
+  #progressNow: StreamProgress | undefined
   /** The highest revision that a response has named. */
   #newest = 0
   #isOver = false
@@ -112,7 +119,7 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     if (refusal === undefined) {
       this.#watches.set(id, created)
       // It has received nothing.
-      this.#reachedNow = undefined
+      this.#progressNow = undefined
     }
     const before = this.#created
     this.#created = (async () => {
@@ -153,9 +160,9 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   /** etcd's reason; undefined: it may be created. */
   #findRefusal(request: WatchCreateRequest): string | undefined {
     const { watchId, startRevision } = request
+    if (startRevision < 0) return ETCD_ERRORS.compacted.message
     if (isTooLargeRange(request)) return statusText(ETCD_ERRORS.requestTooLarge)
     if (isEmptyRange(request)) return 'mvcc: watcher range is empty'
-    if (startRevision < 0) return 'mvcc: watcher start revision is negative'
     if (watchId !== 0 && this.#isTaken(watchId)) return 'mvcc: duplicate watch ID provided on the WatchStream'
     return this.#watches.size >= WATCHES_MAX ? `etcdserver: more than ${WATCHES_MAX} watches` : undefined
   }
@@ -230,14 +237,17 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   // -------------------------------------------------------------------------------------------------------------------
   // Progress
 
-  /** Sends how far all watches are, when they have received everything up to now. */
+  /**
+   * Sends how far all watches are, when they have received everything up to now. As in etcd, nothing is sent without
+   * watches, or when one of them begins later.
+   */
   #reportProgress(): void {
     const { revision: now } = this.#call.api.node
-    if (this.#progressTimer !== undefined) return
+    if (this.#progressTimer !== undefined || this.#progress.begins > now) return
     const check = (): void => {
       this.#progressTimer = undefined
-      if (this.#isOver) return
-      const revision = this.#reached
+      if (this.#isOver || this.#watches.size === 0) return
+      const { revision } = this.#progress
       // Clients take it for their position, so it is not below what one of the watches has received.
       if (revision >= now && revision >= this.#newest)
         this.send(WatchResponse.encode({ header: this.header(revision), watchId: NO_WATCH }))
@@ -246,17 +256,18 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     check()
   }
 
-  /**
-   * The revision up to which all watches have received everything. It is found once for all requests of a chunk, of
-   * which there may be thousands.
-   */
-  get #reached(): number {
-    if (this.#reachedNow === undefined) {
-      const reached = [...this.#watches.values()].map(({ sentUpTo = 0 }) => sentUpTo)
-      this.#reachedNow = Math.min(this.#call.api.node.revision, ...reached)
-      queueMicrotask(() => (this.#reachedNow = undefined))
+  /** It is found once for all requests of a chunk, of which there may be thousands. */
+  get #progress(): StreamProgress {
+    if (this.#progressNow === undefined) {
+      const watches = [...this.#watches.values()]
+      const reached = watches.map(({ sentUpTo = 0 }) => sentUpTo)
+      this.#progressNow = {
+        revision: Math.min(this.#call.api.node.revision, ...reached),
+        begins: Math.max(...watches.map(({ startRevision }) => startRevision)),
+      }
+      queueMicrotask(() => (this.#progressNow = undefined))
     }
-    return this.#reachedNow
+    return this.#progressNow
   }
 
   // -------------------------------------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ export function isEmptyRange(request: WatchCreateRequest): boolean {
   return !('key' in where) && where.end !== undefined && compareKeys(where.start, where.end) >= 0
 }
 
-type WatchOptions = Pick<WatchCreateRequest, 'fragment' | 'progressNotify' | 'filters'>
+type WatchOptions = Pick<WatchCreateRequest, 'fragment' | 'progressNotify' | 'filters' | 'startRevision'>
 
 /** Both kinds of events are left out. */
 const isMute = ({ filters }: WatchOptions): boolean =>
@@ -62,6 +62,8 @@ export class EtcdWatch implements WatchSink {
   readonly id: number
   /** Memory that counts for it. */
   readonly heldBytes: number
+  /** It has no progress before: a client that resumed after such a revision would receive events too early. */
+  readonly startRevision: number
   readonly #isFragmented: boolean
   readonly #notifies: boolean
   readonly #isMute: boolean
@@ -77,6 +79,7 @@ export class EtcdWatch implements WatchSink {
   constructor(id: number, options: WatchOptions, connection: WatchResponses, heldBytes: number) {
     this.id = id
     this.heldBytes = heldBytes
+    this.startRevision = options.startRevision
     this.#isFragmented = options.fragment
     this.#notifies = options.progressNotify
     this.#isMute = isMute(options)
@@ -129,7 +132,7 @@ export class EtcdWatch implements WatchSink {
   }
 
   progress(revision: Revision): void {
-    if (this.#notifies) this.#send({}, revision)
+    if (this.#notifies && revision >= this.startRevision) this.#send({}, revision)
   }
 
   waits(): void {
