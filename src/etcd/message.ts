@@ -128,6 +128,36 @@ export class MessageCodec<T> {
     return [this.encode(value, head)]
   }
 
+  /** The fields before and after a field whose values are encoded elsewhere. */
+  encodeAround(name: keyof T & string, value: Encodable<T>, head = 0): readonly [Uint8Array, Uint8Array] {
+    const { number: at } = this.#named(name)
+    const all = value as Readonly<Record<string, unknown>>
+    const before = this.#pick(all, ({ number }) => number < at)
+    const after = this.#pick(all, ({ number }) => number > at)
+    return [this.encode(before, head), this.encode(after)]
+  }
+
+  /** The same in JSON: what stands before the first of its values, and behind the last one. */
+  jsonAround(name: keyof T & string, value: Partial<T>): readonly [string, string] {
+    const { number: at, jsonName } = this.#named(name)
+    const all = value as Readonly<Record<string, unknown>>
+    const before = JSON.stringify(this.toJson(this.#pick(all, ({ number }) => number < at) as Partial<T>))
+    const after = JSON.stringify(this.toJson(this.#pick(all, ({ number }) => number > at) as Partial<T>))
+    const begin = before === '{}' ? '{' : `${before.slice(0, -1)},`
+    return [`${begin}"${jsonName}":[`, after === '{}' ? ']}' : `],${after.slice(1)}`]
+  }
+
+  /** One value of a repeated field. */
+  elementJson(name: keyof T & string, value: unknown): string {
+    return JSON.stringify(this.#named(name).form.toJson(value))
+  }
+
+  #named(name: string): MessageField {
+    const field = this.#fields.find((each) => each.name === name)
+    if (field === undefined) throw new Error(`a message has no field ${name}`)
+    return field
+  }
+
   #pick(value: Readonly<Record<string, unknown>>, isPicked: (field: MessageField) => boolean): Encodable<T> {
     const picked: Record<string, unknown> = {}
     for (const field of this.#fields) if (isPicked(field)) picked[field.name] = value[field.name]

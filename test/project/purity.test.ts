@@ -260,8 +260,9 @@ const LAYERS = new Map<string, readonly (readonly string[])[]>([
       // The two wires of the API.
       ['gateway', 'grpc'],
       ['services'],
-      ['watch', 'candidates.ts'],
-      ['auth.ts', 'first-change.ts', 'members.ts', 'rpc.ts'],
+      ['range-sorted.ts'],
+      ['range-body.ts', 'watch', 'candidates.ts'],
+      ['auth.ts', 'first-change.ts', 'members.ts', 'range-reading.ts', 'rpc.ts'],
       ['call.ts'],
       ['etcd-api.ts'],
       ['read-turns.ts', 'txn.ts'],

@@ -26,9 +26,21 @@ export const tooManyAnswers = (): ApiError =>
 
 /** Room that is reserved for an answer before it exists. */
 export interface Reservation {
+  /** Grows if there is room. Returns whether it has. */
+  tryGrow(bytes: number): boolean
   /** Throws `ApiError` (overloaded) if there is no room. */
   grow(bytes: number): void
+  /** Grows, also beyond the room. */
+  force(bytes: number): void
+  shrink(bytes: number): void
   release(): void
+}
+
+/** An answer that waits for room. */
+interface WaitingAnswer {
+  readonly reservation: Reservation
+  readonly bytes: number
+  readonly admitted: () => void
 }
 
 /** Bytes of answers that their clients have not taken. */
@@ -37,6 +49,7 @@ export class OutboundBudget {
   readonly turns: TurnQueue
   readonly #bytesMax: number
   bytes = 0
+  readonly #waiting = new Set<WaitingAnswer>()
 
   constructor(bytesMax: number, turns = new TurnQueue()) {
     this.#bytesMax = bytesMax
@@ -57,11 +70,24 @@ export class OutboundBudget {
 
   reserve(): Reservation {
     let reserved = 0
+    const force = (bytes: number): void => {
+      this.add(bytes)
+      reserved += bytes
+    }
     return {
+      tryGrow: (bytes) => {
+        if (this.bytes > reserved && !this.hasRoom(bytes)) return false
+        force(bytes)
+        return true
+      },
       grow: (bytes) => {
         this.check(bytes, reserved)
-        this.add(bytes)
-        reserved += bytes
+        force(bytes)
+      },
+      force,
+      shrink: (bytes) => {
+        this.remove(bytes)
+        reserved -= bytes
       },
       release: () => {
         this.remove(reserved)
@@ -77,6 +103,33 @@ export class OutboundBudget {
   remove(bytes: number): void {
     this.bytes -= bytes
     if (this.bytes < 0) throw new Error('more bytes of answers were taken than were waiting')
+    if (bytes > 0 && this.#waiting.size > 0) this.#admit()
+  }
+
+  /** Number of answers that wait for room. */
+  get waiting(): number {
+    return this.#waiting.size
+  }
+
+  /**
+   * Calls `admitted` when the reservation has grown by `bytes`: now, or later in the order of the calls, unless the
+   * returned function is called before.
+   */
+  growInTurn(reservation: Reservation, bytes: number, admitted: () => void): () => void {
+    const answer = { reservation, bytes, admitted }
+    this.#waiting.add(answer)
+    this.#admit()
+    return () => {
+      if (this.#waiting.delete(answer)) this.#admit()
+    }
+  }
+
+  #admit(): void {
+    for (const answer of this.#waiting) {
+      if (!answer.reservation.tryGrow(answer.bytes)) return
+      this.#waiting.delete(answer)
+      answer.admitted()
+    }
   }
 }
 

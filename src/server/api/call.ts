@@ -6,6 +6,7 @@ import type { Operation } from '../../operations/index.ts'
 import type { UsedToken } from '../auth/used-tokens.ts'
 import type { WatchSink } from '../node/watch/index.ts'
 import type { Reservation } from './budget.ts'
+import type { OpenedRange } from './opened-range.ts'
 
 /** The user who makes a call. */
 export interface Principal {
@@ -38,6 +39,8 @@ export interface Call {
   permit?: Permit | undefined
   /** Collects the records of a page. Ranges need it, unless they are streams. */
   readonly page?: PageCollector | undefined
+  /** Reads a range itself, at one instant, in place of a page. */
+  readonly rangeReader?: RangeReader | undefined
   /** Whether the client has disconnected, or has cancelled the operation. */
   isAbandoned(): boolean
   /** Withdraws the read of the call, if it still waits. Its wire calls this as soon as the call is abandoned. */
@@ -61,4 +64,12 @@ export interface Permit {
 export interface PageCollector {
   /** Encodes a record, and keeps it unless it has more than `bytesMax` bytes. Returns its bytes. */
   add(row: KeyRow, bytesMax: number): number
+}
+
+/** Reads a range at one instant of the store. No deadline of the operation ends it once it has begun. */
+export interface RangeReader {
+  /** Whether it needs the sizes of records before it has read them. */
+  readonly needsSizes: boolean
+  /** The scans of the range are closed when this has ended. */
+  read(range: OpenedRange): Promise<void>
 }

@@ -38,8 +38,10 @@ export interface ApiLimits {
    * fits.
    */
   readonly answersBytesMax: number
-  /** One response to a range of etcd's API, whose clients receive all of a range in one message. */
-  readonly etcdRangeBytesMax: number
+  /** Bytes of a response of etcd's API to a range that are held until its length is known. */
+  readonly etcdHeldBytesMax: number
+  /** Memory of the rows of one range of etcd's API that is sorted by something else than its keys. */
+  readonly etcdSortBytesMax: number
   /**
    * Interval of the responses without events that a watch of etcd's API has requested, with `progress_notify`. etcd's
    * default is ten minutes, but Kubernetes needs less: without progress, the position of a quiet watch is compacted
@@ -78,7 +80,8 @@ export const apiLimits: ApiLimits = {
   rangeCountsMax: 1_024,
   rangesMax: 64,
   answersBytesMax: 128 * MiB,
-  etcdRangeBytesMax: 64 * MiB,
+  etcdHeldBytesMax: 4 * MiB,
+  etcdSortBytesMax: 256 * MiB,
   etcdProgressMs: 5_000,
   streamMsMax: 10 * 60_000,
   backupMsMax: 6 * 3_600_000,

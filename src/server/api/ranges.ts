@@ -23,6 +23,7 @@ import type { OutboundBudget, Reservation } from './budget.ts'
 import type { Call, PageCollector } from './call.ts'
 import { errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
+import { OpenedRange, type Slice } from './opened-range.ts'
 import { refusalNow } from './permit.ts'
 import { RangeCounts } from './range-counts.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
@@ -124,8 +125,8 @@ export class Ranges {
     const refusal = refusalNow(this.#node, call)
     if (refusal !== undefined) throw refusal
     this.#checkScans()
-    // Checked before anything is read and encoded.
-    this.#outbound.check(this.#limits.pageBytesMax)
+    // Checked before anything is read and encoded. A reader waits for room itself.
+    if (call.rangeReader === undefined) this.#outbound.check(this.#limits.pageBytesMax)
     const scans: Pick<SlicedScan<unknown>, 'close'>[] = []
     const open = <T extends SlicedScan<unknown>>(newScan: () => T): T => {
       this.#checkScans()
@@ -183,6 +184,25 @@ export class Ranges {
       const counted = isCounted && known === undefined ? instant.listKeys(options(range)) : undefined
       const list = keysOnly ? instant.listMetadata : instant.list
       const records = countOnly ? undefined : list(options(rest))
+      const { rangeReader } = call
+      if (rangeReader !== undefined) {
+        const { needsSizes } = rangeReader
+        const sizes = needsSizes && !countOnly ? instant.listMetadata(options(rest)) : undefined
+        const noteCount = (keys: number): void => this.#counts.set(range, at, keys)
+        const noteRest = (keys: number, last: Uint8Array): void =>
+          this.#counts.setRest(rest, at, keys, last, order)
+        await rangeReader.read(
+          new OpenedRange({
+            read: (scan, rowsMax, sliceRowsMax) => this.slices(call, scan, rowsMax, true, sliceRowsMax),
+            ...{ finish, countKeys: (scan) => this.countKeys(call, scan) },
+            ...{ sliceKeysMax: this.#limits.sliceKeysMax, isAbandoned: () => call.isAbandoned() },
+            ...{ head: grant, range: rest, order, records, sizes },
+            ...{ count: known ?? counted, counted: noteCount, continued: noteRest },
+          }),
+        )
+        respond({ kind: 'page', more: false, last: undefined, count: undefined, head: grant })
+        return
+      }
       if (stream && records !== undefined)
         return this.stream(instant, records, operation.limit, (rows) =>
           respond({ kind: 'records', rows, keysOnly, head: grant }),
@@ -258,13 +278,18 @@ export class Ranges {
     return first
   }
 
-  /** The number of rows of a scan. */
-  async count({ call }: Instant, scan: SlicedScan<unknown>): Promise<number> {
+  /** The number of rows of a scan. Rejects with `ApiError` after the deadline of the call. */
+  count({ call }: Instant, scan: SlicedScan<unknown>): Promise<number> {
+    return this.countKeys(call, scan, () => checkTime(call, 'counted'))
+  }
+
+  /** The number of rows of a scan. `check` throws if it must not be read further. */
+  async countKeys(call: Call, scan: SlicedScan<unknown>, check = (): void => {}): Promise<number> {
     const { sliceKeysMax } = this.#limits
     let count = 0
     for await (const { rows } of this.slices(call, scan, Number.MAX_SAFE_INTEGER, false, sliceKeysMax)) {
       count += rows.length
-      checkTime(call, 'counted')
+      check()
     }
     await finish(scan)
     return count
@@ -336,12 +361,6 @@ const NO_COLLECTOR: PageCollector = {
 
 /** Reads of rows for one slice: where many keys were deleted, most rows have no record. */
 const READS_MAX = 32
-
-interface Slice<T> {
-  readonly rows: readonly T[]
-  /** The scan has rows after these; undefined: unknown. */
-  readonly more: boolean | undefined
-}
 
 class SliceStream<T> implements RowStream<T> {
   readonly #slices: AsyncGenerator<Slice<T>, void, undefined>

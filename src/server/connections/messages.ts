@@ -185,9 +185,9 @@ export class HttpRequest implements Call, Opening {
 export interface BodySink {
   /**
    * Resolves to true when the client has taken the part, and to false when the client is gone. Throws `ApiError` if too
-   * many bytes already wait for other clients.
+   * many bytes already wait for other clients. `hasRoom`: its writer has waited for room.
    */
-  write(part: BudgetPart): Promise<boolean>
+  write(part: BudgetPart, hasRoom?: boolean): Promise<boolean>
   end(text: string): void
   /** Cuts the connection: half of a body is no response. */
   cut(): void

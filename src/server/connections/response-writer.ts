@@ -196,8 +196,8 @@ const ONE_WRITE_BYTES_MAX = 16 * 1024
 const GONE: BodySink = { write: async () => false, end() {}, cut() {} }
 
 const responseSink = (response: ServerResponse, budget: OutboundBudget): BodySink => ({
-  write(part) {
-    budget.check(byteLength([part]))
+  write(part, hasRoom = false) {
+    if (!hasRoom) budget.check(byteLength([part]))
     return new Promise((resolve) => writeChunked(response, [part], budget, resolve))
   },
   end(text) {

@@ -7,13 +7,14 @@ import type { KvTxn, Operation } from '../../operations/index.ts'
 import type { AnswerOf } from '../api/answer.ts'
 import type { Api } from '../api/api.ts'
 import type { Reservation } from '../api/budget.ts'
-import type { Call, PageCollector, Permit, Principal } from '../api/call.ts'
+import type { Call, PageCollector, Permit, Principal, RangeReader } from '../api/call.ts'
 import { abandoned } from '../api/errors.ts'
 import { checkPermitted, execute } from '../api/execute.ts'
 import { answerWithinMs } from '../api/limits.ts'
 import { undoGrant, undoPut } from '../api/undo.ts'
 import type { ClientConnection } from '../clients/client-connection.ts'
 import type { WatchSink } from '../node/watch/index.ts'
+import { CANCELLED } from './errors.ts'
 import type { EtcdApi } from './etcd-api.ts'
 
 /** The client of a call, as its transport knows it. */
@@ -63,7 +64,8 @@ export class EtcdCall {
   readonly name: string
   /** The deadline of its operations, on the clock of `performance.now()`. */
   readonly deadline: number
-  readonly #endsAt: number
+  /** The client waits no longer than this; infinite: it has stated no time. */
+  readonly endsAt: number
   /** Its trace, if it is recorded. */
   readonly trace: SpanContext | undefined
   #isOver = false
@@ -81,7 +83,7 @@ export class EtcdCall {
     this.client = client
     this.name = name
     this.deadline = deadline
-    this.#endsAt = endsAt
+    this.endsAt = endsAt
     this.trace = trace
   }
 
@@ -101,6 +103,46 @@ export class EtcdCall {
     if (this.#isOver) throw abandoned()
     this.#room ??= this.api.outbound.reserve()
     this.#room.grow(bytes)
+  }
+
+  /** Counts bytes as `hold` does, as soon as there is room for them. Rejects when the call is over. */
+  async holdInTurn(bytes: number): Promise<void> {
+    if (this.#isOver) throw CANCELLED
+    const { outbound } = this.api
+    this.#room ??= outbound.reserve()
+    if (outbound.waiting === 0 && this.#room.tryGrow(bytes)) return
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const leave = outbound.growInTurn(this.#room, bytes, resolve)
+    const fail = (error: GrpcError) => () => {
+      leave()
+      reject(error)
+    }
+    const forget = this.whenOver(fail(CANCELLED))
+    const stopTimer = this.whenLate(fail(DEADLINE_EXCEEDED))
+    try {
+      await promise
+    } finally {
+      forget()
+      stopTimer()
+    }
+  }
+
+  /** Counts bytes of the one response for which there may be no room. Rejects when the call is over. */
+  holdBeyond(bytes: number): void {
+    if (this.#isOver) throw CANCELLED
+    this.#room ??= this.api.outbound.reserve()
+    this.#room.force(bytes)
+  }
+
+  /** The transport counts a part of the response now, or nobody keeps it. */
+  giveBack(bytes: number): void {
+    this.#room?.shrink(bytes)
+  }
+
+  /** Throws `GrpcError` when nobody waits for the answer any more. */
+  checkWaiting(): void {
+    if (this.#isOver) throw CANCELLED
+    if (performance.now() > this.endsAt) throw DEADLINE_EXCEEDED
   }
 
   /** The transport counts the response now, or the call is over. */
@@ -129,7 +171,7 @@ export class EtcdCall {
 
   /** Calls `run` when the client has waited as long as it has stated, until the returned function is called. */
   whenLate(run: () => void): () => void {
-    const leftMs = this.#endsAt - performance.now()
+    const leftMs = this.endsAt - performance.now()
     if (leftMs > TIMER_MS_MAX) return () => {}
     const timer = setTimeout(run, Math.max(0, leftMs)).unref()
     return () => clearTimeout(timer)
@@ -148,7 +190,7 @@ export class EtcdCall {
 
   /** The deadline of an operation of a call that may take any number of them. */
   nextDeadline(): number {
-    return Math.min(this.cleanUpDeadline(), this.#endsAt)
+    return Math.min(this.cleanUpDeadline(), this.endsAt)
   }
 
   /** The deadline of an operation that is made although nobody waits for it. */
@@ -184,10 +226,10 @@ export class EtcdCall {
   /** Executes one operation. Rejects with `ApiError`. */
   execute<O extends Operation>(
     operation: O,
-    { page, openSink, deadline = this.deadline }: OperationNeeds = {},
+    { page, openSink, rangeReader, deadline = this.deadline }: OperationNeeds = {},
   ): Promise<AnswerOf<O['kind']>> {
     return new Promise((resolve, reject) => {
-      const call = new OperationCall(this, deadline, page, openSink)
+      const call = new OperationCall(this, deadline, page, openSink, rangeReader)
       execute(this.api, operation, call, (answer) => {
         const { withdraw } = call
         if (withdraw !== undefined) this.#withdrawals.delete(withdraw)
@@ -212,6 +254,7 @@ const ifNotMade =
 interface OperationNeeds {
   readonly page?: PageCollector | undefined
   readonly openSink?: (() => WatchSink) | undefined
+  readonly rangeReader?: RangeReader | undefined
   /** The deadline of this operation of a stream; that of the call unless given. */
   readonly deadline?: number
 }
@@ -222,6 +265,7 @@ class OperationCall implements Call {
   readonly deadline: number
   readonly page: PageCollector | undefined
   readonly openSink?: () => WatchSink
+  readonly rangeReader: RangeReader | undefined
   operation: Operation | undefined
   permit: Permit | undefined
   withdraw: (() => void) | undefined
@@ -232,10 +276,12 @@ class OperationCall implements Call {
     deadline: number,
     page: PageCollector | undefined,
     openSink: (() => WatchSink) | undefined,
+    rangeReader?: RangeReader,
   ) {
     this.#rpc = rpc
     this.deadline = deadline
     this.page = page
+    this.rangeReader = rangeReader
     if (openSink !== undefined) this.openSink = openSink
   }
 

@@ -7,7 +7,6 @@ import type { KeyValue } from '../../etcd/messages/kv.ts'
 import { GRPC, GrpcError } from '../../etcd/status.ts'
 import {
   ApiError,
-  asRevision,
   compareKeys,
   type KeyRange,
   type KeyRow,
@@ -16,11 +15,10 @@ import {
   type Revision,
 } from '../../operations/forms/index.ts'
 import type { KvTxn } from '../../operations/index.ts'
-import type { PageCollector } from '../api/call.ts'
 import type { EtcdCall } from './call.ts'
 import { decodeKey, decodeLeaseId, encodeLeaseId, encodeRow } from './fields.ts'
 import { checkWaiting, waitForChange } from './first-change.ts'
-import { readInTurn } from './read-turns.ts'
+import { readAll } from './range-reading.ts'
 
 /** The lease of a client without one, as long as etcd's. Nobody keeps it alive. */
 const LEASE_MS = 60_000
@@ -227,41 +225,16 @@ async function findOlder(name: Uint8Array, { key, revision }: LeaseKey, call: Et
   return { isThere, newest: newest?.key, readAt }
 }
 
-/** Calls `take` with all keys under a name, at the revision that it returns. */
-async function visit(
+/** Calls `take` with all keys under a name, at the revision that it returns. All who observe an election read so. */
+const visit = (
   name: Uint8Array,
   keysOnly: boolean,
   call: EtcdCall,
   take: (row: KeyRow) => void,
-): Promise<Revision> {
-  const page: PageCollector = {
-    add(row) {
-      take(row)
-      return VISITED_BYTES + row.value.length
-    },
-  }
-  const range = candidatesOf(name)
-  let revision: Revision | undefined
-  let after: Uint8Array | undefined
-  for (;;) {
-    const limit = call.api.limits.pageRowsMax
-    const deadline = call.nextDeadline()
-    const read = () =>
-      call.execute(
-        { kind: 'range', range, after, order: 'asc', limit, keysOnly, revision, freshness: {} },
-        { page, deadline },
-      )
-    // All who observe an election read after each change.
-    const answer = await readInTurn(call, read, deadline)
-    if (answer.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
-    revision ??= answer.head.revision
-    after = answer.last
-    if (!answer.more || after === undefined) return asRevision(revision)
-  }
-}
-
-/** Size of a key that is read, and not kept. */
-const VISITED_BYTES = 16
+): Promise<Revision> =>
+  readAll(call, { range: candidatesOf(name), keysOnly, freshness: {} }, (rows) => {
+    for (const row of rows) take(row)
+  })
 
 /** The error of a package in Go: gRPC has no better code for it. */
 export const goError = (text: string): GrpcError => new GrpcError(GRPC.unknown, text)

@@ -1,12 +1,14 @@
 // etcd's API of one node: what its calls share, whether they come as gRPC or through the gateway.
 
 import type { Api } from '../api/api.ts'
-import { ReadTurns } from './read-turns.ts'
+import { ReadTurns, readTurnsOf } from './read-turns.ts'
 import { StatusObservers } from './status-observers.ts'
 
 export class EtcdApi {
   readonly api: Api
   readonly readTurns: ReadTurns
+  /** The turns of responses that need more memory than others while they are made. */
+  readonly largeTurns = new ReadTurns(1)
   readonly statusObservers = new StatusObservers()
   /** The last change of users and roles. They follow each other: each makes those wrong that were read beside it. */
   lastAuthChange: Promise<unknown> | undefined
@@ -15,7 +17,7 @@ export class EtcdApi {
 
   constructor(api: Api) {
     this.api = api
-    this.readTurns = new ReadTurns(api)
+    this.readTurns = new ReadTurns(readTurnsOf(api))
   }
 
   /** The header of a response. */

@@ -25,6 +25,9 @@ export function checkRange({ key, sortOrder, sortTarget }: Pick<RangeRequest, 'k
 /** Whether the range is in the order of its keys. */
 export const isInKeyOrder = ({ sortTarget }: Ordered): boolean => sortTarget === 0
 
+/** Whether the order depends on the values. */
+export const isSortedByValue = ({ sortTarget }: Ordered): boolean => SORT_TARGETS[sortTarget] === 'VALUE'
+
 export const isDescending = ({ sortOrder }: Ordered): boolean => sortOrder === DESCEND
 
 export const isFiltered = (request: Filtered): boolean =>
@@ -37,7 +40,10 @@ export const isFiltered = (request: Filtered): boolean =>
 export const needsAll = (request: Ordered & Filtered): boolean =>
   !isInKeyOrder(request) || isFiltered(request)
 
-const COMPARE: Readonly<Record<number, (a: KeyValue, b: KeyValue) => number>> = {
+/** The fields by which rows are sorted. */
+type SortedRow = Pick<KeyValue, 'key' | 'value' | 'version' | 'createRevision' | 'modRevision'>
+
+const COMPARE: Readonly<Record<number, (a: SortedRow, b: SortedRow) => number>> = {
   0: (a, b) => compareKeys(a.key, b.key),
   1: (a, b) => a.version - b.version,
   2: (a, b) => a.createRevision - b.createRevision,
@@ -55,7 +61,59 @@ export const isKept = (
   (minCreateRevision === 0 || createRevision >= minCreateRevision) &&
   (maxCreateRevision === 0 || createRevision <= maxCreateRevision)
 
-type Order = (a: KeyValue, b: KeyValue) => number
+type SelectedRow = Pick<KeyValue, 'key' | 'modRevision' | 'createRevision'>
+
+/** The rows of a range that a request wants, in the order in which they are read. */
+export class Selection {
+  readonly #filters: Filtered | undefined
+  readonly #limit: number
+  /** Rows that were selected, and that were looked at. */
+  rows = 0
+  visited = 0
+  /** The key of the last row that was looked at. */
+  last: Uint8Array | undefined
+  /** No further row is needed. */
+  isComplete = false
+  /** The range has rows beyond the limit. */
+  more = false
+
+  constructor(request: Filtered, limit: number) {
+    this.#filters = isFiltered(request) ? request : undefined
+    this.#limit = limit
+  }
+
+  /** Rows that are still to be read, at most. */
+  get rowsMax(): number {
+    return this.#filters === undefined ? this.#limit - this.rows : Number.MAX_SAFE_INTEGER
+  }
+
+  /** Passes the selected ones of these rows on. `more`: whether there are rows after them; undefined: unknown. */
+  take<R extends SelectedRow>(
+    { rows, more }: { readonly rows: readonly R[]; readonly more: boolean | undefined },
+    select: (row: R) => void,
+  ): void {
+    for (const row of rows) {
+      const isSelected = this.#filters === undefined || isKept(row, this.#filters)
+      if (isSelected && this.rows === this.#limit) {
+        this.more = true
+        this.isComplete = true
+        return
+      }
+      this.visited++
+      this.last = row.key
+      if (!isSelected) continue
+      this.rows++
+      select(row)
+    }
+    const isFull = this.#filters === undefined && this.rows === this.#limit
+    if (more === false || (isFull && more === true)) {
+      this.isComplete = true
+      this.more = more
+    }
+  }
+}
+
+type Order = (a: SortedRow, b: SortedRow) => number
 
 /** The order of the request; undefined: that in which rows are read. */
 function orderOf({ sortTarget, sortOrder }: Ordered): Order | undefined {
@@ -80,16 +138,19 @@ export type RowSteps<T> = Generator<undefined, T, undefined>
 const STEP_ROWS = 512
 
 /** Sorts many rows in the order of the request, in steps. Rows that are equal keep their order. */
-export function* sortInSteps(rows: readonly KeyValue[], request: Ordered): RowSteps<readonly KeyValue[]> {
+export function* sortInSteps<R extends SortedRow>(
+  rows: readonly R[],
+  request: Ordered,
+): RowSteps<readonly R[]> {
   const order = orderOf(request)
   if (order === undefined) return rows
-  let runs: KeyValue[][] = []
+  let runs: R[][] = []
   for (let at = 0; at < rows.length; at += STEP_ROWS) {
     runs.push(rows.slice(at, at + STEP_ROWS).sort(order))
     yield
   }
   while (runs.length > 1) {
-    const merged: KeyValue[][] = []
+    const merged: R[][] = []
     for (let at = 0; at < runs.length; at += 2)
       merged.push(yield* merge(runs[at] ?? [], runs[at + 1] ?? [], order))
     runs = merged
@@ -97,9 +158,9 @@ export function* sortInSteps(rows: readonly KeyValue[], request: Ordered): RowSt
   return runs[0] ?? []
 }
 
-function* merge(first: KeyValue[], second: KeyValue[], order: Order): RowSteps<KeyValue[]> {
+function* merge<R extends SortedRow>(first: R[], second: R[], order: Order): RowSteps<R[]> {
   if (second.length === 0) return first
-  const merged: KeyValue[] = []
+  const merged: R[] = []
   let [a, b] = [0, 0]
   for (;;) {
     const [left, right] = [first[a], second[b]]
@@ -125,5 +186,5 @@ export function limited(
   return { kvs: keysOnly ? kept.map(withoutValue) : kept, more }
 }
 
-export const withoutValue = (row: KeyValue): KeyValue => ({ ...row, value: NO_VALUE })
+const withoutValue = (row: KeyValue): KeyValue => ({ ...row, value: NO_VALUE })
 const NO_VALUE = new Uint8Array()

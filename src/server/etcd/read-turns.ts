@@ -8,10 +8,15 @@ import { CANCELLED } from './errors.ts'
 const SCANS_MAX = 3
 /** Reads that wait for their turn. */
 const WAITING_MAX = 10_000
+/** Longest wait for a turn: several times that after which a client that takes nothing of its answer loses its own. */
+const WAIT_MS_MAX = 60_000
 
 /** A call that reads. */
 interface ReadingCall {
-  readonly deadline: number
+  /** Its client waits no longer, on the clock of `performance.now()`. */
+  readonly endsAt: number
+  /** The deadline of an operation that begins now. */
+  nextDeadline(): number
   readonly etcd: { readonly readTurns: ReadTurns }
   /** Calls `run` when nobody waits for the answer any more, until the returned function is called. */
   whenOver(run: () => void): () => void
@@ -22,22 +27,29 @@ export class ReadTurns {
   readonly #waiting = new Set<() => void>()
   #free: number
 
-  constructor({ limits }: Api) {
-    this.#free = Math.max(1, Math.floor(limits.rangesMax / SCANS_MAX))
+  /** `turns`: how many reads have theirs at the same time. */
+  constructor(turns: number) {
+    this.#free = turns
   }
 
-  /** Reads in the order of the calls. Rejects with `GrpcError` when the deadline comes first. */
-  async read<T>(call: ReadingCall, deadline: number, read: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--
-    else await this.#turn(call, deadline)
+  /** Reads in the order of the calls. Rejects with `GrpcError` when the client waits no longer. */
+  async read<T>(call: ReadingCall, read: (deadline: number) => Promise<T>): Promise<T> {
+    const leave = await this.enter(call)
     try {
-      return await read()
+      return await read(call.nextDeadline())
     } finally {
-      this.#release()
+      leave()
     }
   }
 
-  async #turn(call: ReadingCall, deadline: number): Promise<void> {
+  /** Resolves when it is the turn of the call, which lasts until the returned function is called. */
+  async enter(call: ReadingCall): Promise<() => void> {
+    if (this.#free > 0) this.#free--
+    else await this.#turn(call)
+    return () => this.#release()
+  }
+
+  async #turn(call: ReadingCall): Promise<void> {
     if (this.#waiting.size >= WAITING_MAX) throw ETCD_ERRORS.tooManyRequests
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     this.#waiting.add(resolve)
@@ -45,7 +57,8 @@ export class ReadTurns {
       this.#waiting.delete(resolve)
       reject(error)
     }
-    const timer = setTimeout(() => leave(ETCD_ERRORS.timeout), Math.max(0, deadline - performance.now()))
+    const waitMs = Math.min(WAIT_MS_MAX, call.endsAt - performance.now())
+    const timer = setTimeout(() => leave(ETCD_ERRORS.timeout), Math.max(0, waitMs))
     const forget = call.whenOver(() => leave(CANCELLED))
     try {
       await promise
@@ -65,9 +78,9 @@ export class ReadTurns {
   }
 }
 
-/** Calls `read` when it is the turn of the call. `deadline`: that of a read of a stream, which itself has none. */
-export const readInTurn = <T>(
-  call: ReadingCall,
-  read: () => Promise<T>,
-  deadline = call.deadline,
-): Promise<T> => call.etcd.readTurns.read(call, deadline, read)
+/** The number of reads that a node has at the same time. */
+export const readTurnsOf = ({ limits }: Api): number => Math.max(1, Math.floor(limits.rangesMax / SCANS_MAX))
+
+/** Calls `read` when it is the turn of the call, with the deadline by which the read must be permitted. */
+export const readInTurn = <T>(call: ReadingCall, read: (deadline: number) => Promise<T>): Promise<T> =>
+  call.etcd.readTurns.read(call, read)

@@ -3,14 +3,54 @@
 
 import type { Encodable } from '../../etcd/message.ts'
 import type { RpcDescription } from '../../etcd/rpcs.ts'
-import type { GrpcError } from '../../etcd/status.ts'
+import { GRPC, GrpcError } from '../../etcd/status.ts'
 import { FOR_USERS, type Wanted } from '../clients/gate.ts'
 import type { EtcdCall } from './call.ts'
+
+/** Values of a repeated field that are encoded while the client takes them. */
+export interface ValuesInParts<V> {
+  /** Bytes of all parts together. */
+  readonly bytes: number
+  /** The next part, of whole values with their tags; undefined after the last one. */
+  next(): Promise<Uint8Array | undefined>
+  decode(part: Uint8Array): readonly V[]
+  /** Nothing more is taken. It must be called, also after the last part. */
+  close(): void
+}
+
+/** A response that is too large to be held. Its transport takes the values of one field in parts. */
+export class ResponseInParts<A> {
+  /** The other fields. */
+  readonly fields: Encodable<A>
+  readonly name: keyof A & string
+  readonly values: ValuesInParts<unknown>
+
+  constructor(fields: Encodable<A>, name: keyof A & string, values: ValuesInParts<unknown>) {
+    this.fields = fields
+    this.name = name
+    this.values = values
+  }
+}
+
+/** The largest message of gRPC's clients in Go, and of etcd. */
+const MESSAGE_BYTES_MAX = 2 ** 31 - 1
+
+/** As a server of gRPC refuses it. */
+const tooLarge = (bytes: number, bytesMax: number): GrpcError =>
+  new GrpcError(
+    GRPC.resourceExhausted,
+    `grpc: trying to send message larger than max (${bytes} vs. ${bytesMax})`,
+  )
+
+/** Throws `GrpcError` if a response with so many bytes is no message. */
+export function checkMessageBytes(bytes: number): void {
+  if (bytes > MESSAGE_BYTES_MAX) throw tooLarge(bytes, MESSAGE_BYTES_MAX)
+}
 
 /** One request, one response. An error that it throws becomes the status (`errors.ts`). */
 export interface UnaryRpc<Q, A> extends RpcDescription<Q, A, 'unary'> {
   readonly wanted: Wanted
-  readonly run: (request: Q, call: EtcdCall) => Promise<Encodable<A>>
+  readonly run: (request: Q, call: EtcdCall) => Promise<Encodable<A> | ResponseInParts<A>>
 }
 
 /** One request, many responses. */

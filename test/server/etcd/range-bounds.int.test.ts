@@ -1,4 +1,4 @@
-// A response to a range has a bound, however many keys there are. Whoever reads all of them reads pages, or a stream.
+// Responses to ranges, however many keys there are, and the memory that their rows take.
 
 import { describe, expect, test } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
@@ -8,50 +8,39 @@ import { base64, ETCD_WIRES, fromBase64, type Json } from './wires.ts'
 
 const KiB = 1024
 const ALL = { key: base64('\0'), range_end: base64('\0') }
-const TOO_LARGE = /^8 grpc: trying to send message larger than max \(\d+ vs\. 65536\)$/
 
 describe.each(ETCD_WIRES)('%s', (_, open) => {
-  test('a range beyond the bound is refused, and parts of it are not', async () => {
+  test('rows that are sorted by something else than their keys are kept up to a limit', async () => {
     const node = new FakeNode()
-    for (let at = 0; at < 100; at++) node.put(`k${String(at).padStart(3, '0')}`, 'v'.repeat(KiB))
-    const { port, http } = await serve({ node, limits: { etcdRangeBytesMax: 64 * KiB } })
+    for (let at = 0; at < 150; at++) node.put(`k${at}`, 'v')
+    const { port, http } = await serve({ node, limits: { etcdSortBytesMax: 64 * KiB } })
     const call = open(port)
-    const large = { ...ALL, limit: 90 }
-    // Sorted by another field than the key, all rows are read before the limit.
-    const sorted = { ...ALL, limit: 1, sort_target: 'MOD', sort_order: 'DESCEND' }
-    for (const request of [ALL, large, sorted])
-      expect(await call(RPC.range, request)).toEqual({
-        responses: [],
-        error: expect.stringMatching(TOO_LARGE),
-      })
-    const parts = [
-      { limit: 50 },
-      { limit: 90, keys_only: true },
-      { count_only: true },
-      { limit: 50, sort_order: 'DESCEND' },
-    ]
-    for (const part of parts) {
-      const { responses, error } = await call(RPC.range, { ...ALL, ...part })
-      expect([error, responses[0]?.count]).toEqual([undefined, '100'])
-    }
-    const { responses, error } = await call(RPC.rangeStream, ALL)
-    const rows = responses.flatMap(({ range_response }) => range_response.kvs as Json[])
-    expect([error, rows.length, responses.at(-1)?.range_response.count]).toEqual([undefined, 100, '100'])
+    const errorOf = async (part: object) => (await call(RPC.range, { ...ALL, ...part })).error
+    for (const sort_target of ['MOD', 'VALUE'])
+      expect(await errorOf({ sort_target })).toBe(
+        '8 etcdserver: sorting this range takes more than 65536 bytes of memory: set a limit, or sort by key',
+      )
+    // In the order of keys nothing is kept, and a filter leaves rows out before.
+    for (const part of [
+      {},
+      { sort_order: 'DESCEND' },
+      { min_mod_revision: 2 },
+      { sort_target: 'MOD', min_mod_revision: 100 },
+    ])
+      expect(await errorOf(part)).toBeUndefined()
     await node.scansClosed()
     await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
   })
 
-  test('small rows that are kept to be sorted or filtered count what their objects take', async () => {
+  test('of sorted rows with a limit only the first ones are kept', async () => {
     const node = new FakeNode()
-    for (let at = 0; at < 150; at++) node.put(`k${at}`, 'v')
-    const { port, http } = await serve({ node, limits: { etcdRangeBytesMax: 64 * KiB } })
-    const call = open(port)
-    const errorOf = async (part: object) => (await call(RPC.range, { ...ALL, ...part })).error
-    for (const part of [{ sort_target: 'MOD', limit: 1 }, { sort_target: 'VALUE' }, { min_mod_revision: 2 }])
-      expect(await errorOf(part)).toMatch(TOO_LARGE)
-    // In the order of keys they are encoded while they are read. Those that a filter leaves out are not kept.
-    for (const part of [{}, { sort_order: 'DESCEND' }, { min_mod_revision: 100 }])
-      expect(await errorOf(part)).toBeUndefined()
+    for (let at = 0; at < 5_000; at++) node.put(`k${at}`, 'v'.repeat(100))
+    const { port, http } = await serve({ node, limits: { etcdSortBytesMax: 2 * 1024 * KiB } })
+    const request = { ...ALL, sort_target: 'MOD', sort_order: 'DESCEND', limit: 3 }
+    const { responses, error } = await open(port)(RPC.range, request)
+    const [{ kvs, more, count }] = responses as [Json]
+    expect([error, more, count]).toEqual([undefined, true, '5000'])
+    expect(kvs.map(({ key }: Json) => fromBase64(key))).toEqual(['k4999', 'k4998', 'k4997'])
     await node.scansClosed()
     await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
   })

@@ -3,7 +3,7 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Api } from '../../../src/server/api/api.ts'
-import { ReadTurns, readInTurn } from '../../../src/server/etcd/read-turns.ts'
+import { ReadTurns, readInTurn, readTurnsOf } from '../../../src/server/etcd/read-turns.ts'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
 afterEach(() => void vi.useRealTimers())
@@ -12,31 +12,39 @@ afterEach(() => void vi.useRealTimers())
 const RANGES_MAX = 6
 const TURNS = 2
 const DEADLINE_MS = 1_000
+/** Time of an operation. */
+const OPERATION_MS = 7_000
+/** Longest wait of a client that states no time. */
+const WAIT_MS_MAX = 60_000
 
-const turnsOf = (rangesMax: number): ReadTurns => new ReadTurns({ limits: { rangesMax } } as unknown as Api)
+const turnsOf = (rangesMax: number): ReadTurns =>
+  new ReadTurns(readTurnsOf({ limits: { rangesMax } } as unknown as Api))
 
 /** A read of a call, which lasts until it is ended. */
 class Read {
   state = 'waits'
+  /** The time of its operation when its turn has come. */
+  leftMs: number | undefined
   readonly #leavers = new Set<() => void>()
   readonly #result = Promise.withResolvers<void>()
 
-  /** `deadlineMs`: of a read of a stream. */
-  constructor(readTurns: ReadTurns, callMs = DEADLINE_MS, deadlineMs?: number) {
-    const now = performance.now()
+  /** `callMs`: how long its client waits. */
+  constructor(readTurns: ReadTurns, callMs = DEADLINE_MS) {
     const call = {
-      deadline: now + callMs,
+      endsAt: performance.now() + callMs,
+      nextDeadline: () => performance.now() + OPERATION_MS,
       etcd: { readTurns },
       whenOver: (run: () => void) => {
         this.#leavers.add(run)
         return () => void this.#leavers.delete(run)
       },
     }
-    const read = (): Promise<void> => {
+    const read = (deadline: number): Promise<void> => {
       this.state = 'reads'
+      this.leftMs = deadline - performance.now()
       return this.#result.promise
     }
-    readInTurn(call, read, deadlineMs === undefined ? undefined : now + deadlineMs).then(
+    readInTurn(call, read).then(
       () => (this.state = 'read'),
       (error: Error) => (this.state = error.message),
     )
@@ -117,20 +125,33 @@ test.each(Object.entries(ENDINGS))('reads that %s give their turns back', async 
   expect(statesOf([first, second, third])).toEqual(['reads', 'read', 'reads'])
 })
 
-test('a read of a stream waits until its own deadline, however old its stream is', async () => {
+test('a read waits as long as its client, and then has the whole time of an operation', async () => {
   const turns = turnsOf(1)
   const first = new Read(turns)
   await settle()
-  // The time of the call itself is over, or would last longer.
-  const [old, quick] = [new Read(turns, -60_000, 5_000), new Read(turns, 60_000, 2_000)]
-  vi.advanceTimersByTime(3_000)
+  const [slow, quick] = [new Read(turns, 60_000), new Read(turns, 2_000)]
+  vi.advanceTimersByTime(OPERATION_MS + 3_000)
   await settle()
-  expect(statesOf([first, old, quick])).toEqual(['reads', 'waits', 'etcdserver: request timed out'])
+  expect(statesOf([first, slow, quick])).toEqual(['reads', 'waits', 'etcdserver: request timed out'])
   first.end()
   await settle()
-  expect(statesOf([first, old])).toEqual(['read', 'reads'])
-  vi.advanceTimersByTime(60_000)
-  old.end()
+  expect([first.state, slow.state, slow.leftMs]).toEqual(['read', 'reads', OPERATION_MS])
+  // It reads as long as it takes.
+  vi.advanceTimersByTime(WAIT_MS_MAX)
   await settle()
-  expect(old.state).toBe('read')
+  expect(slow.state).toBe('reads')
+  slow.end()
+  await settle()
+  expect(slow.state).toBe('read')
+})
+
+test('a read whose client states no time waits a minute', async () => {
+  const turns = turnsOf(1)
+  const reads = [new Read(turns), new Read(turns, Number.POSITIVE_INFINITY)]
+  vi.advanceTimersByTime(WAIT_MS_MAX - 1)
+  await settle()
+  expect(statesOf(reads)).toEqual(['reads', 'waits'])
+  vi.advanceTimersByTime(1)
+  await settle()
+  expect(statesOf(reads)).toEqual(['reads', 'etcdserver: request timed out'])
 })

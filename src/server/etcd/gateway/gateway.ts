@@ -7,11 +7,12 @@ import { ApiError } from '../../../operations/forms/index.ts'
 import { HttpError, jsonResponse, type UnencodedResponse } from '../../../operations/http/form.ts'
 import { timeLeftMs } from '../../api/read-options.ts'
 import { FOR_ALL, FOR_USERS, type Wanted } from '../../clients/gate.ts'
-import { encodeBody, type HttpRequest, type HttpResponse } from '../../connections/messages.ts'
+import { type BodySink, encodeBody, type HttpRequest, type HttpResponse } from '../../connections/messages.ts'
 import { asBearer } from '../authorization.ts'
 import { callTimes, EtcdCall } from '../call.ts'
+import { toGrpcError } from '../errors.ts'
 import type { EtcdApi } from '../etcd-api.ts'
-import { type AnyRpc, rpcName, type UnaryRpc } from '../rpc.ts'
+import { type AnyRpc, ResponseInParts, rpcName, type UnaryRpc } from '../rpc.ts'
 import { RPCS } from '../services/index.ts'
 import { ETCD_VERSION } from '../services/status.ts'
 import { encodeError, RESULT_HEADERS } from './errors.ts'
@@ -214,6 +215,11 @@ async function runUnary(
   try {
     const result = await rpc.run(message, call)
     if (rpc.wanted.open?.isLogin === true) request.identified()
+    if (result instanceof ResponseInParts) {
+      const writeTo = (sink: BodySink): void => void writeInParts(result, rpc, call, sink)
+      respond({ status: 200, headers: RESULT_HEADERS, body: { writeTo }, revision: undefined })
+      return
+    }
     const body = { parts: rpc.response.jsonParts(result) }
     const response: UnencodedResponse = { status: 200, headers: RESULT_HEADERS, body, revision: undefined }
     const done = (encoded: HttpResponse): void => {
@@ -226,6 +232,47 @@ async function runUnary(
     failed(error)
   }
 }
+
+/** Writes a response whose length nobody knows: the body of HTTP has an end of its own. */
+async function writeInParts(
+  { fields, name, values }: ResponseInParts<object>,
+  { response }: UnaryRpc<unknown, object>,
+  call: EtcdCall,
+  sink: BodySink,
+): Promise<void> {
+  const field = name as never
+  const stopTimer = call.whenLate(() => sink.cut())
+  try {
+    const [begin, end] = response.jsonAround(field, fields as object)
+    let text = begin
+    let between = ''
+    for (let part = await values.next(); part !== undefined; part = await values.next()) {
+      for (const value of values.decode(part)) {
+        text += between + response.elementJson(field, value)
+        between = ','
+        if (text.length < TEXT_CHARACTERS) continue
+        await call.holdInTurn(text.length)
+        const written = sink.write(text, true)
+        // Its writer counts it from here on.
+        call.giveBack(text.length)
+        text = ''
+        if (!(await written) || call.isOver) return
+      }
+    }
+    sink.end(text + end)
+  } catch (error) {
+    // It is reported, and nobody receives it.
+    toGrpcError(call.api, error)
+    sink.cut()
+  } finally {
+    stopTimer()
+    values.close()
+    call.releaseRoom()
+  }
+}
+
+/** Characters that are written together. */
+const TEXT_CHARACTERS = 64 * 1024
 
 /** Throws `ApiError`. */
 function checkMethod({ method, target: { path } }: HttpRequest, allowed: readonly string[]): void {

@@ -27,8 +27,10 @@ import { CODE, type FieldBlock, type Http2Stream, type StreamReceiver } from '..
 import type { RequestFields } from '../http2/request-fields.ts'
 import {
   type AnyRpc,
+  checkMessageBytes,
   REQUEST_FIELDS_MAX,
   type RequestReceiver,
+  ResponseInParts,
   type Responses,
   rpcName,
   UNTAKEN_BYTES_MAX,
@@ -325,9 +327,10 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     try {
       const request: unknown = rpc.request.decode(bytes, REQUEST_FIELDS_MAX)
       if (rpc.kind === 'unary') {
-        const response: object = await rpc.run(request, call)
+        const response = await rpc.run(request, call)
         if (rpc.wanted.open?.isLogin === true) this.#connection.client.identified()
-        this.send(response)
+        if (response instanceof ResponseInParts) await this.#sendInParts(response, call, rpc)
+        else this.send(response)
         this.end()
       } else if (rpc.kind === 'server-stream') {
         await rpc.run(request, call, this)
@@ -371,16 +374,48 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     let length = -FRAME_HEAD_BYTES
     for (const part of parts) length += part.length
     withFrameHead(first, length)
-    this.#sentBytes += FRAME_HEAD_BYTES + length
+    const last = parts.length - 1
+    for (const [at, part] of parts.entries()) this.#sendPart(part, at === last ? taken : undefined)
+    // The transport counts it now.
+    this.#call?.releaseRoom()
+  }
+
+  #sendPart(part: Uint8Array, taken?: () => void): void {
+    if (this.#isOver) return
+    this.#sentBytes += part.length
     if (!this.#hasHead) {
       this.#hasHead = true
       this.#stream.sendHead(RESPONSE_HEAD, false)
     }
-    const last = parts.length - 1
-    for (const [at, part] of parts.entries()) this.#stream.sendData(part, at === last ? taken : undefined)
-    // The transport counts it now.
-    this.#call?.releaseRoom()
+    this.#stream.sendData(part, taken)
     this.#connection.responded()
+  }
+
+  /** Its client waits for it as long as it has stated. */
+  async #sendInParts(
+    { fields, name, values }: ResponseInParts<object>,
+    call: EtcdCall,
+    { response }: AnyRpc,
+  ): Promise<void> {
+    this.#stopTimer = call.whenLate(() => this.end(DEADLINE_EXCEEDED))
+    try {
+      const [head, tail] = response.encodeAround(name, fields, FRAME_HEAD_BYTES)
+      let left = values.bytes
+      checkMessageBytes(head.length + left + tail.length)
+      this.#sendPart(withFrameHead(head, head.length - FRAME_HEAD_BYTES + left + tail.length))
+      for (let part = await values.next(); part !== undefined; part = await values.next()) {
+        left -= part.length
+        if (left < 0) break
+        this.#sendPart(part)
+        await this.drained()
+        if (this.#isOver) return
+      }
+      if (left !== 0) throw new Error(`a response has ${left} bytes less than it has announced`)
+      this.#sendPart(tail)
+    } finally {
+      values.close()
+      call.releaseRoom()
+    }
   }
 
   responseTaken(): void {

@@ -14,13 +14,12 @@ export const leaseLeases = serveUnary(RPC.leaseLeases, async (_request, call) =>
   let count = 0
   let after: LeaseId | undefined
   for (;;) {
-    const deadline = call.nextDeadline()
-    const list = () =>
+    const list = (deadline: number) =>
       call.execute(
         { kind: 'list-leases', after, limit: call.api.limits.pageRowsMax, freshness: {} },
         { deadline },
       )
-    const { result, head } = await readInTurn(call, list, deadline)
+    const { result, head } = await readInTurn(call, list)
     const part = LeaseLeasesResponse.encode({
       leases: result.leases.map(({ id }) => ({ id: encodeLeaseId(id) })),
     })

@@ -1,18 +1,26 @@
-// KV.RangeStream, of etcd 3.7: a range in chunks, all at one revision.
+// KV.RangeStream, of etcd 3.7: a range in chunks, all of one instant.
 
+import { RangeRowWriter } from '../../../etcd/key-values.ts'
+import { EncodedValues } from '../../../etcd/message.ts'
+import type { KeyValue, RangeRequest } from '../../../etcd/messages/kv.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
 import { GRPC, GrpcError } from '../../../etcd/status.ts'
-import type { Revision } from '../../../operations/forms/index.ts'
+import type { KeyRange } from '../../../operations/forms/index.ts'
+import type { OpenedRange } from '../../api/opened-range.ts'
+import type { EtcdCall } from '../call.ts'
 import { decodeRevision, decodeWhere } from '../fields.ts'
+import { decodeRows } from '../range-body.ts'
 import { checkRange, isFiltered } from '../range-order.ts'
-import { readInTurn } from '../read-turns.ts'
-import { serveStream } from '../rpc.ts'
-import { RowPage, readKey } from './range.ts'
+import { readRange, tookTooLong, waitingSlices } from '../range-reading.ts'
+import { type Responses, serveStream } from '../rpc.ts'
+import { readKey } from './range.ts'
 
 /** Keys of the first chunk. */
 const CHUNK_KEYS = 10
 /** Size that chunks approach. */
 const CHUNK_BYTES = 1.5 * 1024 * 1024
+
+type StreamResponses = Responses<{ readonly rangeResponse: object }>
 
 export const rangeStream = serveStream(RPC.rangeStream, async (request, call, responses) => {
   checkRange(request)
@@ -21,57 +29,96 @@ export const rangeStream = serveStream(RPC.rangeStream, async (request, call, re
   if (isFiltered(request))
     throw new GrpcError(GRPC.unimplemented, 'etcdserver: RangeStream does not support revision filters')
   const where = decodeWhere(request.key, request.rangeEnd)
-  if ('key' in where) {
-    responses.send({ rangeResponse: await readKey(where.key, request, call) })
-    return
-  }
-  const freshness = { consistency: request.serializable ? ('stale' as const) : ('linearizable' as const) }
-  const { keysOnly, countOnly } = request
-  let pinned = decodeRevision(request.revision)
-  let left = request.limit > 0 ? request.limit : Number.POSITIVE_INFINITY
-  // Without a limit, the keys of the range are counted while they are read.
-  const isCounted = countOnly || request.limit > 0
-  let keys = CHUNK_KEYS
-  let sent = 0
-  let first: { readonly revision: Revision; readonly count: number | undefined } | undefined
-  let after: Uint8Array | undefined
-  for (;;) {
-    const page = new RowPage(call)
-    const limit = Math.min(keys, left, call.api.limits.pageRowsMax)
-    const isFirst = first === undefined
-    // A stream takes as long as its client does.
-    const deadline = isFirst ? call.deadline : call.nextDeadline()
-    const read = () =>
-      call.execute(
-        {
-          ...{ kind: 'range', range: where, order: 'asc', keysOnly, countOnly, freshness },
-          ...{ after, limit, count: isFirst && isCounted, revision: pinned },
-        },
-        { page, deadline },
-      )
-    const answer = await readInTurn(call, read, deadline)
-    if (answer.kind !== 'page') throw new Error('a range that is no stream is answered with a page')
-    const { head, more, last } = answer
-    first ??= { revision: head.revision, count: answer.count }
-    pinned ??= head.revision
-    after = last
-    const { rows: kvs, bytes } = page
-    left -= kvs.length
-    sent += kvs.length
-    if (countOnly || !more || left <= 0 || last === undefined) {
-      const { revision, count = sent } = first
-      responses.send({
-        rangeResponse: { header: call.header(revision), kvs, more: more && !countOnly, count },
-      })
-      return
-    }
-    responses.send({ rangeResponse: { ...UNKNOWN, kvs } })
-    await responses.drained()
-    if (call.isOver) return
-    if (bytes < CHUNK_BYTES / 2) keys *= 2
-    else if (bytes > CHUNK_BYTES) keys = Math.max(1, Math.floor(keys / 2))
-  }
+  if ('key' in where) responses.send({ rangeResponse: await readKey(where.key, request, call) })
+  else await stream(where, request, call, responses as StreamResponses)
 })
+
+function stream(
+  range: KeyRange,
+  request: RangeRequest,
+  call: EtcdCall,
+  responses: StreamResponses,
+): Promise<void> {
+  const { serializable, keysOnly, countOnly, limit } = request
+  const reading = {
+    ...{ range, keysOnly, countOnly, count: countOnly || limit > 0 },
+    freshness: { consistency: serializable ? ('stale' as const) : ('linearizable' as const) },
+    revision: decodeRevision(request.revision),
+  }
+  return readRange(call, reading, async (opened) => {
+    if (countOnly) sendLast(responses, call, opened, { kvs: [], more: false, count: await opened.count() })
+    else await new Chunks(opened, request, call, responses).send()
+    return { result: undefined }
+  })
+}
+
+interface LastChunk {
+  readonly kvs: readonly KeyValue[] | EncodedValues<KeyValue>
+  readonly more: boolean
+  readonly count: number
+}
+
+function sendLast(responses: StreamResponses, call: EtcdCall, { head }: OpenedRange, last: LastChunk): void {
+  responses.send({ rangeResponse: { header: call.header(head.revision), ...last } })
+}
+
+class Chunks {
+  readonly #range: OpenedRange
+  readonly #limit: number
+  readonly #call: EtcdCall
+  readonly #responses: StreamResponses
+  readonly #until: number
+  readonly #writer = new RangeRowWriter()
+  /** Rows of the next chunk, and its size so far. */
+  #keys = CHUNK_KEYS
+  #rows = 0
+  #bytes = 0
+
+  constructor(range: OpenedRange, { limit }: RangeRequest, call: EtcdCall, responses: StreamResponses) {
+    this.#range = range
+    this.#limit = limit > 0 ? limit : Number.MAX_SAFE_INTEGER
+    this.#call = call
+    this.#responses = responses
+    this.#until = performance.now() + call.api.limits.streamMsMax
+  }
+
+  async send(): Promise<void> {
+    const writer = this.#writer
+    let more = false
+    for await (const slice of waitingSlices(this.#call, this.#range.records(this.#limit))) {
+      more = slice.more ?? false
+      for (const row of slice.rows) {
+        if (this.#rows >= this.#keys || this.#bytes >= 2 * CHUNK_BYTES) await this.#sendChunk()
+        const before = writer.bytes
+        writer.add(row, row.value)
+        this.#rows++
+        this.#bytes += writer.bytes - before
+      }
+    }
+    await this.#range.finish()
+    const count = more ? await this.#range.count() : writer.rows
+    if (!more) this.#range.counted(count)
+    sendLast(this.#responses, this.#call, this.#range, { kvs: this.#take(), more, count })
+  }
+
+  #take(): EncodedValues<KeyValue> {
+    const kvs = new EncodedValues(this.#writer.take(), this.#rows, decodeRows)
+    this.#rows = 0
+    this.#bytes = 0
+    return kvs
+  }
+
+  async #sendChunk(): Promise<void> {
+    const bytes = this.#bytes
+    await this.#call.holdInTurn(bytes)
+    this.#responses.send({ rangeResponse: { ...UNKNOWN, kvs: this.#take() } })
+    await this.#responses.drained()
+    this.#call.checkWaiting()
+    if (performance.now() > this.#until) throw tookTooLong()
+    if (bytes < CHUNK_BYTES / 2) this.#keys *= 2
+    else if (bytes > CHUNK_BYTES) this.#keys = Math.max(1, Math.floor(this.#keys / 2))
+  }
+}
 
 /** Facts that only the last chunk says. */
 const UNKNOWN = { header: undefined, more: false, count: 0 }

@@ -11,7 +11,7 @@ import { checkTxn, decodeTxn, encodeResults } from '../txn.ts'
 export const txn = serveUnary(RPC.txn, async (request, call) => {
   checkTxn(request)
   const operation = { kind: 'txn' as const, txn: decodeTxn(request), freshness: {}, idempotency: undefined }
-  const commit = () => call.execute(operation)
+  const commit = (deadline = call.deadline) => call.execute(operation, { deadline })
   const isRead = onlyReads(operation.txn)
   // A message may be larger than what etcd writes at a time.
   if (!isRead && bytesOfTxn(operation.txn) > call.api.limits.requestBytesMax)

@@ -17,7 +17,12 @@ import {
 /** Beginning another read takes about as long as reading so many records. */
 const GAP_MAX = 16
 
-type Done = (error: Error | undefined, records: readonly KeyRow[], more: boolean | undefined) => void
+/** A record without its value, whose length it states. */
+export interface RecordHead extends KeyRow {
+  readonly valueBytes: number
+}
+
+type Done = (error: Error | undefined, records: readonly RecordHead[], more: boolean | undefined) => void
 
 /** Keys of a page, from `at` on, whose records are read together. */
 interface Run {
@@ -59,7 +64,7 @@ export class MetadataScan {
   next(limits: SliceLimits, done: Done): void {
     this.#keys.next(limits, (error, keys, more) => {
       if (error !== undefined) return done(error, [], false)
-      const records: KeyRow[] = []
+      const records: RecordHead[] = []
       let runs: readonly Run[]
       try {
         runs = this.#fill(records, keys)
@@ -89,7 +94,7 @@ export class MetadataScan {
   }
 
   /** Adds a record for each key. Returns the places of those that must be read. */
-  #fill(records: KeyRow[], keys: readonly VersionName[]): readonly Run[] {
+  #fill(records: RecordHead[], keys: readonly VersionName[]): readonly Run[] {
     const runs: Run[] = []
     for (const [at, version] of keys.entries()) {
       const metadata = this.#inMemory(version)
@@ -102,7 +107,7 @@ export class MetadataScan {
     return runs
   }
 
-  #inMemory({ key, revision }: VersionName): KeyRow | undefined {
+  #inMemory({ key, revision }: VersionName): RecordHead | undefined {
     const bytes = this.#storage.keyMetadata(metadataKey(key))
     if (bytes === undefined || bytes === 'absent') return undefined
     const metadata = decodeMetadata(key, bytes)
@@ -113,7 +118,7 @@ export class MetadataScan {
     runs: readonly Run[],
     number: number,
     keys: readonly VersionName[],
-    records: KeyRow[],
+    records: RecordHead[],
     limits: SliceLimits,
     done: WriteCallback,
   ): void {
@@ -135,7 +140,7 @@ export class MetadataScan {
   #readRun(
     run: Run,
     keys: readonly VersionName[],
-    records: KeyRow[],
+    records: RecordHead[],
     count: number,
     limits: SliceLimits,
     done: WriteCallback,
@@ -151,7 +156,7 @@ export class MetadataScan {
           record.modRevision === version.revision &&
           compareKeys(record.key, version.key) === 0
         if (!isSame) return this.#disagree(done)
-        records[at] = withoutValue(record)
+        records[at] = withoutValue({ ...record, valueBytes: record.value.length })
       }
       const after = count + read.length
       const isWhole = after === run.end - run.at
@@ -170,8 +175,11 @@ export class MetadataScan {
 const NO_VALUE = new Uint8Array()
 
 /** Stands for a record that is about to be read. */
-const unread = ({ key, revision }: VersionName): KeyRow =>
-  withoutValue({ key, createRevision: revision, modRevision: revision, version: 0, lease: undefined })
+const unread = ({ key, revision }: VersionName): RecordHead =>
+  withoutValue({
+    ...{ key, createRevision: revision, modRevision: revision, version: 0, lease: undefined },
+    valueBytes: 0,
+  })
 
 const withoutValue = ({
   key,
@@ -179,11 +187,13 @@ const withoutValue = ({
   modRevision,
   version,
   lease,
-}: Omit<KeyRow, 'value'>): KeyRow => ({
+  valueBytes,
+}: Omit<RecordHead, 'value'>): RecordHead => ({
   key,
   value: NO_VALUE,
   createRevision,
   modRevision,
   version,
   lease,
+  valueBytes,
 })

@@ -184,8 +184,8 @@ class VersionScan<T extends KeyRow | VersionName> {
   }
 
   /**
-   * Continues with another range, before or after the current position, within that of the scan, in rising order. A
-   * scan of history may continue at another revision.
+   * Continues with another range, before or after the current position, within that of the scan. In falling order, that
+   * range begins as the scan's. A scan of history may continue at another revision.
    */
   moveTo(range: KeyRange, revision?: Revision): void {
     if (revision !== undefined) {
@@ -193,7 +193,8 @@ class VersionScan<T extends KeyRow | VersionName> {
       this.#newest = revision
     }
     const { gte, lt } = versionRange(range)
-    this.#scan.seek(gte, lt)
+    if (this.#reverse) this.#scan.seek(lt)
+    else this.#scan.seek(gte, lt)
     this.#live = this.#newLive()
     this.#read = []
     this.#at = 0
