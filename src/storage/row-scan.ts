@@ -177,9 +177,9 @@ export class OverlayScan implements RowScan {
    */
   #addToPage(page: Page): void {
     while (!page.isFull) {
-      const [engineKey, stored] = this.#pairs[this.#pairsAt] ?? []
-      if (engineKey === undefined && !this.#isRead) return
-      const key = engineKey && rowKeyFrom(engineKey)
+      const pair = this.#pairs[this.#pairsAt]
+      if (pair === undefined && !this.#isRead) return
+      const key = pair && rowKeyFrom(pair[0])
       const overlaid = this.#overlaid.current
       const order = overlaid === undefined ? 1 : this.#order(overlaid.key, key)
       const next = order <= 0 ? overlaid?.key : key
@@ -190,7 +190,7 @@ export class OverlayScan implements RowScan {
         this.#overlaid.advance()
         if (order === 0) this.#pairsAt++
       } else {
-        if (key === undefined || !page.add(key, stored)) return
+        if (key === undefined || !page.add(key, pair?.[1])) return
         this.#pairsAt++
       }
     }

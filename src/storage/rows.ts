@@ -152,12 +152,16 @@ export const KEPT_ROW = new Row(NOTHING, NOTHING, 0, undefined)
 /** The payload of a stored row, as a view; throws `CorruptionError` when its checksum is wrong. */
 export function openRow(key: Uint8Array, stored: Uint8Array): Uint8Array {
   const length = stored.length - TRAILER_BYTES
-  if (length < 0 || crc32(stored.subarray(0, length + 4), crc32(key)) !== hashAt(stored, length + 4))
+  if (length < 0 || crc32(beginning(stored, length + 4), crc32(key)) !== hashAt(stored, length + 4))
     throw new CorruptionError(
       `the checksum of the row with key 0x${Buffer.from(key).toString('hex')} does not hold`,
     )
-  return stored.subarray(0, length)
+  return beginning(stored, length)
 }
+
+/** As `subarray` makes it, in a third of its time: that of a Buffer is slow. */
+const beginning = ({ buffer, byteOffset }: Uint8Array, length: number): Uint8Array =>
+  new Uint8Array(buffer, byteOffset, length)
 
 /** The hash computed from the row's content. */
 export const hashOfRow = (key: Uint8Array, payload: Uint8Array): StoredRowHash =>

@@ -132,7 +132,8 @@ export function decodeVersionKey(rowKey: Uint8Array): VersionName {
   const low = readUint32(rowKey, end + 5)
   const order = readUint32(rowKey, end + 1) * HALF + Math.floor(low / 2)
   const revision = asRevision(Number.MAX_SAFE_INTEGER - order)
-  const key = rowKey.subarray(1, end)
+  // Half the time of `subarray`.
+  const key = new Uint8Array(rowKey.buffer, rowKey.byteOffset + 1, end - 1)
   return { key: key.includes(0) ? unescaped(key) : key, revision, isTombstone: low % 2 === 1 }
 }
 
@@ -201,8 +202,10 @@ function writeOrigin(
   writeAscii(bytes, writerAt + 1, by)
 }
 
+const readTime = (from: Reader): number => from.uint16() * 2 ** 32 + from.uint32()
+
 function readOrigin(flags: number, from: Reader): ChangeOrigin {
-  const timeMs = flags & HAS_TIME ? from.uint16() * 2 ** 32 + from.uint32() : undefined
+  const timeMs = flags & HAS_TIME ? readTime(from) : undefined
   const by = flags & HAS_WRITER ? from.ascii(from.uint8()) : undefined
   return { ...(by === undefined ? {} : { by }), ...(timeMs === undefined ? {} : { timeMs }) }
 }
@@ -226,10 +229,15 @@ export function decodeVersion(name: VersionName, row: Uint8Array): KeyRow | null
   const createRevision = asRevision(from.uint64())
   const version = from.uint64()
   const lease = flags & LEASED ? asLeaseId(from.bigUint64()) : undefined
-  const known = flags & (HAS_WRITER | HAS_TIME)
-  if (known === 0) return { key, createRevision, modRevision, version, lease, value: from.rest() }
-  const origin = readOrigin(flags, from)
-  return { key, createRevision, modRevision, version, lease, ...origin, value: from.rest() }
+  if ((flags & (HAS_WRITER | HAS_TIME)) === 0)
+    return { key, createRevision, modRevision, version, lease, value: from.rest() }
+  const timeMs = flags & HAS_TIME ? readTime(from) : undefined
+  const by = flags & HAS_WRITER ? from.ascii(from.uint8()) : undefined
+  const value = from.rest()
+  if (timeMs === undefined)
+    return { key, createRevision, modRevision, version, lease, ...(by !== undefined && { by }), value }
+  if (by === undefined) return { key, createRevision, modRevision, version, lease, timeMs, value }
+  return { key, createRevision, modRevision, version, lease, by, timeMs, value }
 }
 
 /** The user and the time of the deletion at this revision. `get` reads a row. */
