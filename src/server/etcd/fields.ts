@@ -45,6 +45,9 @@ export function decodeWhere(key: Uint8Array, rangeEnd: Uint8Array): Where {
   return { start: decodeKey(key), end }
 }
 
+/** The revision of a store that was never changed. */
+export const FIRST_REVISION = 1
+
 /** The revision that a client names; undefined: it names none. No store reaches the largest number. */
 export const decodeRevision = (revision: number): Revision | undefined =>
   revision > 0 ? asRevision(Math.min(revision, Number.MAX_SAFE_INTEGER)) : undefined

@@ -56,7 +56,7 @@ test('a snapshot is the file of a backup, in the form that etcdctl expects', asy
 })
 
 test('the hash at a revision does not change with later keys, and differs between revisions', async () => {
-  const { client, node } = await open()
+  const { client } = await open()
   const { header } = await put(client, 'a', '1')
   const revision = header?.revision ?? 0
   const before = await client.unary(RPC.hashKv, { revision })
@@ -69,10 +69,21 @@ test('the hash at a revision does not change with later keys, and differs betwee
     header: { revision: revision + 1 },
   })
   const newest = await client.unary(RPC.hashKv, {})
-  expect(newest).toMatchObject({ hashRevision: revision + 1, compactRevision: node.history.compacted })
+  expect(newest).toMatchObject({ hashRevision: revision + 1 })
   expect(newest.hash).not.toBe(before.hash)
   expect(await client.unary(RPC.hash, {})).toMatchObject({ hash: newest.hash })
   await failsAs(client.unary(RPC.hashKv, { revision: 99 }), ETCD_ERRORS.futureRevision)
+})
+
+test('a new store has a hash, and says that it was never compacted', async () => {
+  const { client, node } = await open()
+  const fresh = await client.unary(RPC.hashKv, {})
+  expect(fresh).toMatchObject({ hashRevision: 1, compactRevision: -1 })
+  expect(fresh.hash).toBeGreaterThan(0)
+  const { header } = await put(client, 'a', '1')
+  await client.unary(RPC.compact, { revision: header?.revision ?? 0 })
+  expect(await client.unary(RPC.hashKv, {})).toMatchObject({ compactRevision: node.history.compacted })
+  expect(node.history.compacted).toBe(header?.revision)
 })
 
 test('a node without room has an alarm, which nobody can switch', async () => {

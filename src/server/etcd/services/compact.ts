@@ -2,11 +2,8 @@
 
 import { RPC } from '../../../etcd/rpcs.ts'
 import { asRevision } from '../../../operations/forms/index.ts'
-import { decodeRevision } from '../fields.ts'
+import { decodeRevision, FIRST_REVISION } from '../fields.ts'
 import { serveUnary } from '../rpc.ts'
-
-/** The revision of a store without keys. */
-const FIRST_REVISION = 1
 
 export const compact = serveUnary(RPC.compact, async ({ revision }, call) => {
   const to = decodeRevision(revision) ?? asRevision(0)

@@ -6,7 +6,7 @@ import { encodeUtf8 } from '../../../bytes/index.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
 import type { KeyRow, Revision } from '../../../operations/forms/index.ts'
 import type { EtcdCall } from '../call.ts'
-import { decodeRevision } from '../fields.ts'
+import { decodeRevision, FIRST_REVISION } from '../fields.ts'
 import { readAll } from '../range-reading.ts'
 import { serveUnary } from '../rpc.ts'
 
@@ -17,7 +17,9 @@ export const hash = serveUnary(RPC.hash, async (_request, call) => {
 
 export const hashKv = serveUnary(RPC.hashKv, async ({ revision: requested }, call) => {
   const { revision, hash: found } = await hashAt(decodeRevision(requested), call)
-  const compactRevision = call.api.node.history.compacted
+  const { compacted } = call.api.node.history
+  // As in etcd: -1 before the first compaction.
+  const compactRevision = compacted === FIRST_REVISION ? -1 : compacted
   return { header: call.header(), hash: found, compactRevision, hashRevision: revision }
 })
 
@@ -29,7 +31,8 @@ async function hashAt(revision: Revision | undefined, call: EtcdCall) {
   const readAt = await readAll(call, { range: ALL, revision, freshness: {} }, (rows) => {
     for (const row of rows) found = hashOf(row, found)
   })
-  return { revision: revision ?? readAt, hash: found }
+  // JSON leaves 0 out, as if there were no hash. A store without keys has one too.
+  return { revision: revision ?? readAt, hash: found === 0 ? 1 : found }
 }
 
 function hashOf(row: KeyRow, before: number): number {
