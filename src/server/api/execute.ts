@@ -46,7 +46,15 @@ import { checkTime, errorOfScan, finish, type Instant } from './ranges.ts'
 import { checkRevision, readOptions, timeLeftMs } from './read-options.ts'
 import { sharerOf } from './session-shares.ts'
 import { describeCluster, describeSettings } from './status.ts'
-import { type AnswerEstimate, checkTxn, estimateAnswer, evaluateTxn, withLeases } from './txn.ts'
+import {
+  type AnswerEstimate,
+  answerOfCreation,
+  checkTxn,
+  creationOf,
+  estimateAnswer,
+  evaluateTxn,
+  withLeases,
+} from './txn.ts'
 import { beginWatch } from './watch.ts'
 
 /** Executes one operation. Calls `answer` exactly once, possibly before it returns. */
@@ -457,7 +465,13 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
   }
   checkNoRead(revision, freshness)
   checkPrev(wantsPrev(txn), idempotency)
-  const estimate = estimateAnswer(txn, node.status().settings, call.expansion)
+  const { settings } = node.status()
+  const creation = idempotency === undefined ? creationOf(txn, settings) : undefined
+  if (creation !== undefined) {
+    propose(api, creation, undefined, call, (answer) => respond(answerOfCreation(answer)))
+    return
+  }
+  const estimate = estimateAnswer(txn, settings, call.expansion)
   proposeEstimated(api, { kind: 'txn', txn }, idempotency, call, respond, estimate)
 }
 

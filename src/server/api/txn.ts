@@ -6,9 +6,12 @@ import { areTooManyKeys } from '../../kv/index.ts'
 import { rejection } from '../../kv/rejections.ts'
 import { keyLimits } from '../../kv/settings.ts'
 import { comparisonHolds, readsValue, TXN_OPERATIONS_MAX, txnFault } from '../../kv/txn.ts'
+import type { BatchedCommand } from '../../operations/batch.ts'
 import {
   ApiError,
   asRevision,
+  type Condition,
+  compareKeys,
   type KeyRange,
   type KeyRow,
   type KvSettings,
@@ -28,6 +31,7 @@ import type {
 import type { KvNode } from '../node/kv-node.ts'
 import type { MetadataScan } from '../node/read/metadata-scan.ts'
 import type { RecordScan } from '../node/read/record-scan.ts'
+import type { AnswerTo } from './answer.ts'
 import type { Reservation } from './budget.ts'
 import { errorOfOutcome } from './errors.ts'
 import { finish, type Instant, type Ranges } from './ranges.ts'
@@ -58,6 +62,55 @@ const flattenOperations = ({ success, failure }: KvTxn): readonly KvTxnOperation
   [...success, ...failure].flatMap((operation) =>
     operation.kind === 'txn' ? [operation, ...flattenOperations(operation.txn)] : [operation],
   )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Creations
+
+type Creation = Extract<BatchedCommand, { readonly kind: 'put' }>
+
+/**
+ * The put of a transaction that creates one key, and does nothing if the key exists; undefined: it is another one.
+ * Clients of etcd create keys so. Plain puts that arrive together share an entry, and an entry costs each node many
+ * times as much as a put in it.
+ *
+ * A put is refused for its size before its condition is tested, and a transaction afterwards. So this is for sizes that
+ * are not refused.
+ */
+export function creationOf(
+  { compare, success, failure }: KvTxn,
+  { keyBytesMax, valueBytesMax }: Pick<KvSettings, 'keyBytesMax' | 'valueBytesMax'>,
+): Creation | undefined {
+  const [comparison] = compare
+  const [put] = success
+  if (compare.length !== 1 || success.length !== 1 || failure.length > 0) return undefined
+  if (comparison === undefined || !isOfAbsence(comparison)) return undefined
+  if (put?.kind !== 'put' || put.prev || put.lease !== undefined || put.keepsValue || put.keepsLease)
+    return undefined
+  const { key, value } = put
+  const { where } = comparison
+  if (!('key' in where) || compareKeys(where.key, key) !== 0) return undefined
+  if (key.length > keyBytesMax || value.length > valueBytesMax) return undefined
+  return { kind: 'put', key, value, condition: ABSENT, prev: false, lease: undefined }
+}
+
+const ABSENT: Condition = { ifMatch: undefined, ifNoneMatch: 'any' }
+
+/** Whether it holds for a key that does not exist, and for no other one. */
+const isOfAbsence = ({ op, target, to }: KvComparison): boolean =>
+  op === '=' &&
+  to === 0 &&
+  (target === 'version' || target === 'create_revision' || target === 'mod_revision')
+
+/** The answer to the transaction, from that to its put. */
+export function answerOfCreation(answer: ApiError | AnswerTo<'put'>): ApiError | AnswerTo<'txn'> {
+  if (!(answer instanceof ApiError)) {
+    const { revision, ...result } = answer.result
+    return { kind: 'txn', result: { revision, succeeded: true, results: [result] }, head: answer.head }
+  }
+  const { code, revision } = answer
+  if (code !== 'precondition_failed' || revision === undefined) return answer
+  return { kind: 'txn', result: { revision, succeeded: false, results: [] }, head: { replayed: false } }
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Memory

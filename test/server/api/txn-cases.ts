@@ -187,6 +187,68 @@ export const TXN_CASES: readonly Case[] = [
       [get('done'), { record: ['done', succeeded ? 'success' : 'failure', 7, 7 + at, 1 + at] }],
     ]),
   ]),
+  story(
+    'a transaction that only creates a key is a put that may share an entry, and means the same as before',
+    [
+      FILLED,
+      ...[
+        { key: 'a', exists: false },
+        of('version', '=', 0),
+        of('create_revision', '=', 0),
+        of('mod_revision', '=', 0),
+      ].flatMap((absence, at): Row[] => {
+        const key = `new/${at}`
+        const create = (times: number, value: string, more: object = {}) =>
+          txn({ compare: Array(times).fill({ ...absence, key }), success: [putOf(key, value)], ...more })
+        const revision = 7 + at
+        const twice = { succeeded: false, revision, results: [] }
+        return [
+          [
+            create(1, '1'),
+            { succeeded: true, revision, results: [{ put: meta(revision, revision, 1) }], replayed: false },
+          ],
+          ...[1, 2].flatMap((times): Row[] => [
+            [create(times, '2'), { ...twice, replayed: false }],
+            // A key that exists is compared, whatever the value.
+            [create(times, '1234'), twice],
+          ]),
+          ...[1, 2].map(
+            (times): Row => [
+              txn({ compare: Array(times).fill({ ...absence, key: 'no' }), success: [putOf('no', '1234')] }),
+              refused('value_too_large'),
+            ],
+          ),
+          [get(key), { record: [key, '1', revision, revision, 1] }],
+        ]
+      }),
+      [
+        ({ asked }) => {
+          const kinds = asked.flatMap(({ request }) => request?.command.kind ?? [])
+          // The transactions with one comparison and a small value.
+          expect(kinds.filter((kind) => kind === 'put')).toHaveLength(4 * 2)
+        },
+      ],
+      // Others are not the same as a put.
+      ...[
+        { compare: [of('version', '=', 1, { key: 'x' })], success: [putOf('x', '')] },
+        { compare: [of('version', '<', 0, { key: 'x' })], success: [putOf('x', '')] },
+        { compare: [of('version', '=', 0, { key: 'y' })], success: [putOf('x', '')] },
+        { compare: [of('version', '=', 0, { prefix: 'x' })], success: [putOf('x', '')] },
+        { compare: [of('version', '=', 0, { key: 'x' })], success: [putOf('x', '', { prev: true })] },
+        { compare: [of('version', '=', 0, { key: 'x' })], success: [putOf('x', ''), putOf('y', '')] },
+        {
+          compare: [of('version', '=', 0, { key: 'x' })],
+          success: [putOf('x', '')],
+          failure: [putOf('x', '')],
+        },
+      ].map((body): Row => [txn(body), {}]),
+      [
+        ({ asked }) =>
+          expect(asked.slice(-7).map(({ request }) => request?.command.kind)).toEqual(Array(7).fill('txn')),
+      ],
+    ],
+    { settings: { valueBytesMax: 3 } },
+  ),
   story('a transaction that changes nothing although it could raises no revision', [
     FILLED,
     [
