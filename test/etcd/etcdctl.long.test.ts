@@ -10,10 +10,11 @@ import { type Etcd, startEtcd } from './etcd.ts'
 import { etcdPrograms } from './etcd-programs.ts'
 import { finish, scratchDirectory } from './suites.ts'
 
-const { etcdctl: ETCDCTL } = await etcdPrograms()
+const { etcdctl: ETCDCTL, release } = await etcdPrograms()
 /** Limits of time only end what has failed. */
 const TIMEOUTS = { ETCDCTL_DIAL_TIMEOUT: '60s', ETCDCTL_COMMAND_TIMEOUT: '60s' }
-const ENV = { ...process.env, ...TIMEOUTS, ETCDCTL_API: '3' }
+/** 3.6 knows one API only, and warns of the variable. */
+const ENV = { ...process.env, ...TIMEOUTS, ...(release === '3.4' && { ETCDCTL_API: '3' }) }
 
 let quorate: Awaited<ReturnType<typeof startCluster>>
 let etcd: Etcd
@@ -69,7 +70,7 @@ function withoutIds(output: string, names: Map<string, string>): string {
     .replaceAll(/\b[0-9a-f]{15,16}\b|\b\d{17,20}\b/g, nameId)
     .replaceAll(/127\.0\.0\.1:\d+/g, 'ADDRESS')
     .replaceAll(/"raft_term":\d+|"RaftTerm" : \d+/gi, 'TERM')
-    .replaceAll(/took = [0-9.]+[µm]?s/g, 'took = TIME')
+    .replaceAll(/took( =)? [0-9.]+[µm]?s/g, 'took TIME')
     .replaceAll(/\{"level":"warn".*\n/g, '')
 }
 
@@ -304,8 +305,12 @@ test('move-leader transfers the lead to the member that is named', async () => {
   // Their ids are beyond the numbers of JSON.parse: the table has them in hexadecimal.
   const simple = (await etcdctl(hostsOf(quorate), 'endpoint', 'status')).output.trim().split('\n')
   expect(simple).toHaveLength(status.length)
-  const leader = simple.find((line) => line.split(', ')[4] === 'true')?.split(', ') ?? []
-  const follower = simple.find((line) => line.split(', ')[4] === 'false')?.split(', ') ?? []
+  // Releases have other columns before it: the first of the two that are true or false.
+  const findBy = (isLeader: 'true' | 'false') =>
+    simple
+      .map((line) => line.split(', '))
+      .find((words) => words.find((word) => /^(true|false)$/.test(word)) === isLeader) ?? []
+  const [leader, follower] = [findBy('true'), findBy('false')]
   const moved = await etcdctl([leader[0] ?? ''], 'move-leader', follower[1] ?? '')
   expect(moved.output).toBe(`Leadership transferred from ${leader[1]} to ${follower[1]}\n`)
   // It needs the leader, and looks for it among all.
@@ -329,10 +334,8 @@ test('snapshot save writes a backup of quorate', async () => {
   await etcdctl(hostsOf(quorate), 'put', 'saved', '1')
   const file = join(scratchDirectory('etcdctl'), 'snapshot')
   const { code, output } = await etcdctl(hostsOf(quorate).slice(0, 1), 'snapshot', 'save', file)
-  expect({ code, last: output.trim().split('\n').at(-1) }).toEqual({
-    code: 0,
-    last: `Snapshot saved at ${file}`,
-  })
+  expect(output.split('\n')).toContain(`Snapshot saved at ${file}`)
+  expect(code).toBe(0)
   const shown = await finish(process.execPath, [KV, 'backup', 'show', file])
   expect(shown).toEqual({ code: 0, output: expect.stringContaining('revision') })
 })
