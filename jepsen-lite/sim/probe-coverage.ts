@@ -68,6 +68,7 @@ export const PROBES = [
   'key attached to a lease',
   'lease expired',
   'lease ended under another leader than it began',
+  'lease ended in parts',
   'change by a user with the right',
   'change without a right refused',
   'right changed before a change was applied',

@@ -411,7 +411,7 @@ export class Client {
     return leases.leases(this.#leaseCalls, options)
   }
 
-  /** Ends a lease, and deletes its keys at one revision. Throws `lease_not_found`. */
+  /** Ends a lease, and deletes its keys; more than 10,000 (`range_keys_max`) in parts. Throws `lease_not_found`. */
   revokeLease(id: string, options: CallOptions = NONE): Promise<RevokedLease> {
     return leases.revokeLease(this.#leaseCalls, id, options)
   }

@@ -34,7 +34,7 @@ export interface LeaseOptions extends CallOptions {
 }
 
 export interface RevokedLease {
-  /** Keys that were deleted. */
+  /** Keys that the lease had, all of which are deleted. */
   readonly deleted: number
   readonly revision: number
 }

@@ -76,6 +76,7 @@ export {
   leaseOfKey,
   leaseOwnerKey,
   leasesAfter,
+  partOfLease,
 } from './leases.ts'
 export { LiveVersions, ROWS_TO_SKIP } from './live-versions.ts'
 export { rejectionText } from './rejections.ts'

@@ -10,9 +10,10 @@ import {
   addLease,
   chooseId,
   countFault,
+  endLease,
   type Lease,
+  partOfLease,
   readLease,
-  removeLease,
   renewLease,
   ttlFault,
   unlink,
@@ -34,16 +35,21 @@ export function* executeOnLeases(command: LeaseCommand, work: ApplyContext): Ste
       const { id } = command
       const lease = readLease(id, work)
       if (lease === undefined) return rejection(state.revision, 'lease-not-found', leaseNumbers(id))
-      const deleted = yield* end(id, lease, work)
-      return { kind: 'revoked', revision: state.revision, deleted }
+      const { deleted, left } = yield* end(id, lease, work)
+      const outcome = { kind: 'revoked' as const, revision: state.revision, deleted }
+      return left === 0 ? outcome : { ...outcome, left }
     }
     case 'expire': {
       let [leases, deleted] = [0, 0]
+      // An entry deletes one part of a lease, also if it names the lease twice.
+      const inPart = new Set<LeaseId>()
       for (const { id, deadlineMs } of command.leases) {
         const lease = readLease(id, work)
-        if (lease?.deadlineMs !== deadlineMs) continue
-        deleted += yield* end(id, lease, work)
-        leases++
+        if (lease?.deadlineMs !== deadlineMs || inPart.has(id)) continue
+        const part = yield* end(id, lease, work)
+        deleted += part.deleted
+        if (part.left === 0) leases++
+        else inPart.add(id)
       }
       return { kind: 'expired', revision: state.revision, leases, deleted }
     }
@@ -68,21 +74,30 @@ function grant(
   return { kind: 'granted', revision: state.revision, lease: id, ttlMs }
 }
 
-/** The lease ends, and its keys are deleted. Returns how many they were. */
-function* end(id: LeaseId, lease: Lease, work: ApplyContext): Steps<number> {
+/** The lease ends: its keys are deleted, or the next part of them, at one revision. `left`: keys that it still has. */
+function* end(
+  id: LeaseId,
+  lease: Lease,
+  work: ApplyContext,
+): Steps<{ readonly deleted: number; readonly left: number }> {
   const { keys: count } = lease
-  const keys = work.rows.attached(id)
-  if (keys.length !== count)
-    throw new MissingRowError(`lease ${id} has ${count} keys, and ${keys.length} were found`)
+  const found = work.rows.attached(id)
+  const part = partOfLease(lease, work.state.settings)
+  const keysMax = Math.min(count, part?.keysMax ?? count)
+  if (found.length < keysMax || found.length > count)
+    throw new MissingRowError(`lease ${id} has ${count} keys, and ${found.length} were found`)
   const revision = asRevision(work.state.revision + 1)
-  for (const key of keys) {
+  let [keys, keyBytes] = [0, 0]
+  for (const key of found.slice(0, keysMax)) {
+    if (part !== undefined && keys > 0 && keyBytes + key.length > part.keyBytesMax) break
     const rowKey = metadataKey(key)
     const current = readCurrent(key, rowKey, work.rows)
     if (current?.lease !== id) throw new MissingRowError(`a key of lease ${id} has another lease`)
     unlink(id, key, work)
     removeDetached(current, rowKey, revision, work)
+    keys++
+    keyBytes += key.length
     yield
   }
-  removeLease(id, lease, work)
-  return keys.length
+  return { deleted: keys, left: endLease(id, lease, { keys, keyBytes }, work) }
 }

@@ -6,6 +6,7 @@
 //                       beginning of the keys (up to KEY_PREFIX_BYTES_MAX)
 //                       flag 1, owned: a put has made it for its key. It ends, too, when that key has it no longer
 //                       flag 2: it has an owner
+//                       flag 4: it is ending. Some of its keys are deleted, and the others will be
 //   owner        key    10, id of the lease (8)
 //                value  the user who was granted the lease: the auth revision at which he was made (8), name in ASCII
 //   attachment   key    7, id of the lease (8), user's key
@@ -17,6 +18,10 @@
 // lease until its deadline.
 //
 // Each renewal gives a lease another deadline. So an entry that was made to end it before does not end it any more.
+//
+// A lease with more keys than an entry may delete ends in parts. The entry that ends it deletes the first ones, and
+// marks the lease as ending. For clients it does not exist any more: nothing renews it, and no key is attached to it.
+// Each further entry that ends it deletes the next part, and the one that deletes the last key deletes the lease.
 
 import {
   Reader,
@@ -35,6 +40,7 @@ import {
   TTL_MS_MAX,
   TTL_MS_MIN,
 } from '../operations/forms/index.ts'
+import { hasFeature } from '../operations/forms/settings.ts'
 import type { ApplyContext } from './apply-context.ts'
 import { readLeaseIdKey } from './auth/state.ts'
 import { asLeaseId } from './codec/rows.ts'
@@ -46,6 +52,7 @@ import { TABLE_ATTACHMENTS, TABLE_LEASE_OWNERS, TABLE_LEASES } from './types.ts'
 
 const OWNED = 1
 const HAS_OWNER = 2
+const ENDING = 4
 const ID_AT = 1
 const ID_END = 9
 const FIXED_BYTES = 25
@@ -58,6 +65,8 @@ export interface Lease {
   readonly owned: boolean
   /** A row has the name of the user who was granted it. */
   readonly hasOwner: boolean
+  /** Whether its keys are being deleted, in parts. For clients there is no such lease any more. */
+  readonly isEnding: boolean
   readonly ttlMs: number
   /** In cluster time. */
   readonly deadlineMs: number
@@ -121,10 +130,11 @@ export function attachedKey(rowKey: Uint8Array): Uint8Array {
 export function decodeLease(row: Uint8Array): Lease {
   const from = new Reader(row, 'the row of a lease', MalformedBytesError)
   const flags = from.uint8()
-  if (flags > (OWNED | HAS_OWNER)) throw new UnknownKindError(`flags ${flags} of a lease`)
+  if (flags > (OWNED | HAS_OWNER | ENDING)) throw new UnknownKindError(`flags ${flags} of a lease`)
   const lease = {
     owned: (flags & OWNED) !== 0,
     hasOwner: (flags & HAS_OWNER) !== 0,
+    isEnding: (flags & ENDING) !== 0,
     ttlMs: from.uint64(),
     deadlineMs: from.uint64(),
     keys: from.uint32(),
@@ -138,9 +148,9 @@ export function decodeLease(row: Uint8Array): Lease {
 }
 
 function writeLease(id: LeaseId, lease: Lease, rows: Rows): void {
-  const { owned, hasOwner, ttlMs, deadlineMs, keys, keyBytes, keyPrefix } = lease
+  const { owned, hasOwner, isEnding, ttlMs, deadlineMs, keys, keyBytes, keyPrefix } = lease
   const bytes = new Uint8Array(FIXED_BYTES + keyPrefix.length)
-  bytes[0] = (owned ? OWNED : 0) | (hasOwner ? HAS_OWNER : 0)
+  bytes[0] = (owned ? OWNED : 0) | (hasOwner ? HAS_OWNER : 0) | (isEnding ? ENDING : 0)
   writeUint64(bytes, 1, ttlMs)
   writeUint64(bytes, 9, deadlineMs)
   writeUint32(bytes, 17, keys)
@@ -169,9 +179,16 @@ function tableKey(table: number, id: LeaseId, more: number): Uint8Array {
 
 type LeaseContext = Pick<ApplyContext, 'state' | 'rows' | 'by'>
 
+/** A lease, also one that is ending. */
 export function readLease(id: LeaseId, { rows }: LeaseContext): Lease | undefined {
   const row = rows.read(leaseKey(id), true)
   return row === undefined ? undefined : decodeLease(row.bytes)
+}
+
+/** A lease that exists for clients. */
+function readLivingLease(id: LeaseId, work: LeaseContext): Lease | undefined {
+  const lease = readLease(id, work)
+  return lease?.isEnding ? undefined : lease
 }
 
 /** The user in the row of an owner. */
@@ -202,21 +219,22 @@ export function addLease(
   const { state, rows, by } = work
   const hasOwner = by !== undefined
   const deadlineMs = deadlineFrom(ttlMs, state)
-  writeLease(id, { owned, hasOwner, ttlMs, deadlineMs, keys: 0, keyBytes: 0, keyPrefix: NO_PREFIX }, rows)
+  const lease = { owned, hasOwner, isEnding: false, ttlMs, deadlineMs }
+  writeLease(id, { ...lease, keys: 0, keyBytes: 0, keyPrefix: NO_PREFIX }, rows)
   if (hasOwner) rows.write({ key: leaseOwnerKey(id), value: encodeOwner(by) })
   state.leases = { ...state.leases, count: state.leases.count + 1 }
 }
 
 /** Begins the lease anew. Returns its time to live; undefined: there is no such lease. */
 export function renewLease(id: LeaseId, work: LeaseContext): number | undefined {
-  const lease = readLease(id, work)
+  const lease = readLivingLease(id, work)
   if (lease === undefined) return undefined
   const deadlineMs = Math.max(lease.deadlineMs + 1, deadlineFrom(lease.ttlMs, work.state))
   writeLease(id, { ...lease, deadlineMs }, work.rows)
   return lease.ttlMs
 }
 
-export function removeLease(
+function removeLease(
   id: LeaseId,
   { hasOwner }: Pick<Lease, 'hasOwner'>,
   { state, rows }: LeaseContext,
@@ -255,6 +273,48 @@ function hashed(key: Uint8Array, number: bigint): bigint {
   writeBigUint64(message, 0, number)
   const { high, low } = sipHash(key, message)
   return (BigInt(high & 0x7fff_ffff) << 32n) | BigInt(low)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// The end of leases
+
+/** A lease that ends in parts has about so many parts for each entry full of keys. */
+const PARTS = 10
+
+/** Limits of the keys that one entry deletes of a lease. It deletes at least one. */
+interface LeasePart {
+  readonly keysMax: number
+  readonly keyBytesMax: number
+}
+
+/**
+ * The part of a lease that the next entry deletes, which ends it; undefined: all of it. Other entries wait while a part
+ * is applied. So the parts are smaller than what fits into an entry.
+ */
+export function partOfLease(
+  { isEnding, keys, keyBytes }: Pick<Lease, 'isEnding' | 'keys' | 'keyBytes'>,
+  settings: KvState['settings'],
+): LeasePart | undefined {
+  if (!hasFeature(settings, 'leaseParts')) return undefined
+  if (!isEnding && !areTooManyKeys(keys, keyBytes, settings)) return undefined
+  return {
+    keysMax: Math.ceil(settings.rangeKeysMax / PARTS),
+    keyBytesMax: Math.ceil(settings.rangeBytesMax / PARTS),
+  }
+}
+
+/** Some keys of the lease, with so many bytes, are deleted and detached. Returns how many keys it still has. */
+export function endLease(
+  id: LeaseId,
+  lease: Lease,
+  deleted: Pick<Lease, 'keys' | 'keyBytes'>,
+  work: LeaseContext,
+): number {
+  const keys = lease.keys - deleted.keys
+  if (keys === 0) removeLease(id, lease, work)
+  else
+    writeLease(id, { ...lease, isEnding: true, keys, keyBytes: lease.keyBytes - deleted.keyBytes }, work.rows)
+  return keys
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -320,6 +380,9 @@ export function unlink(id: LeaseId, key: Uint8Array, { rows }: LeaseContext): vo
 export const ttlFault = (ttlMs: number, { revision }: KvState): Rejection | undefined =>
   ttlMs >= TTL_MS_MIN && ttlMs <= TTL_MS_MAX ? undefined : rejection(revision, 'ttl-out-of-range', [ttlMs, 0])
 
+/** The highest counts in the row of a lease. */
+const ROW_LIMITS = { rangeKeysMax: 2 ** 32 - 1, rangeBytesMax: 2 ** 32 - 1 }
+
 /** `added`: leases that will be made. */
 export function countFault(added: number, { revision, settings, leases }: KvState): Rejection | undefined {
   if (added <= 0 || leases.count + added <= settings.leasesMax) return undefined
@@ -355,14 +418,15 @@ export class LeaseChecks {
 
   #checkAttachment(key: Uint8Array, id: LeaseId, before: LeaseId | undefined): Rejection | undefined {
     const { revision, settings } = this.#work.state
-    const lease = readLease(id, this.#work)
+    const lease = readLivingLease(id, this.#work)
     if (lease === undefined) return rejection(revision, 'lease-not-found', leaseNumbers(id))
     if (id === before) return undefined
     if (lease.owned) return rejection(revision, 'lease-owned', leaseNumbers(id))
     const { keys, keyBytes } = this.#attached.get(id) ?? lease
     const now = { keys: keys + 1, keyBytes: keyBytes + key.length }
     this.#attached.set(id, now)
-    if (!areTooManyKeys(now.keys, now.keyBytes, settings)) return undefined
-    return rejection(revision, 'lease-full', keyLimits(settings))
+    const limits = hasFeature(settings, 'leaseParts') ? ROW_LIMITS : settings
+    if (!areTooManyKeys(now.keys, now.keyBytes, limits)) return undefined
+    return rejection(revision, 'lease-full', keyLimits(limits))
   }
 }

@@ -165,7 +165,7 @@ export function rejectionText({ reason, numbers: [first, second] }: Rejection): 
     case 'lease-owned':
       return `lease ${leaseInNumbers(first, second)} was made by a put with ttl, and has no other key than that one`
     case 'lease-full':
-      return `a lease has at most ${keysInNumbers(first, second)}`
+      return `a lease has at most ${first} keys, and ${second} bytes of keys`
     case 'leases-full':
       return `there are ${first} leases, and the store has at most ${second} (leases_max)`
     case 'ttl-out-of-range':

@@ -88,7 +88,10 @@ export type LeaseCommand =
   | CommandFields<GrantRequest | RevokeRequest>
   /** Renews the leases that exist. Without ids the entry only carries the cluster time. */
   | { readonly kind: 'renew'; readonly ids: readonly LeaseId[] }
-  /** Ends leases that have still this deadline, as a revocation does. Each has a revision of its own. */
+  /**
+   * Ends leases that have still this deadline, as a revocation does. Each has a revision of its own. A lease that ends
+   * in parts keeps its deadline until its last one.
+   */
   | { readonly kind: 'expire'; readonly leases: readonly LeaseDeadline[] }
 
 export interface LeaseDeadline {
@@ -98,7 +101,13 @@ export interface LeaseDeadline {
 }
 
 /** Keys that an entry may read or change. */
-export type KeysOrLease = { readonly key: Uint8Array } | RangeToRead | { readonly lease: LeaseId }
+export type KeysOrLease = { readonly key: Uint8Array } | RangeToRead | LeaseToRead
+
+interface LeaseToRead {
+  readonly lease: LeaseId
+  /** All its keys are needed, also if the entry deletes only a part of them. */
+  readonly whole?: true
+}
 
 /** A range whose first keys are enough. */
 export interface RangeToRead extends KeyRange {
@@ -261,7 +270,7 @@ export type Outcome =
   | {
       readonly kind: 'expired'
       readonly revision: Revision
-      /** How many of the named leases ended. */
+      /** How many of the named leases ended, with their last keys. */
       readonly leases: number
       readonly deleted: number
     }
@@ -380,7 +389,10 @@ export interface Rows {
    * as above. None if the store cannot be read at that revision.
    */
   versionsIn(range: RangeToRead): readonly Uint8Array[] | undefined
-  /** The users' keys of a lease that the entry may end, as they were before the entry, in order. */
+  /**
+   * The users' keys of a lease that the entry may end, as they were before the entry, in order. Of a lease that ends in
+   * parts (`partOfLease`) at least the first ones.
+   */
   attached(lease: LeaseId): readonly Uint8Array[]
   /** The bytes of the value are valid until the call returns. Returns the hash of the new row, not of metadata. */
   write(change: RowChange): RowHash

@@ -1,4 +1,4 @@
-// Ends a lease, and deletes its keys, at one revision.
+// Ends a lease, and deletes its keys: at one revision, or in parts if they do not fit into an entry.
 
 import type { EntryFacts, HttpForm } from './definition.ts'
 import { decodeRevision, decodeWholeNumber } from './forms/decode.ts'
@@ -27,6 +27,8 @@ export interface RevokeOutcome {
   readonly kind: 'revoked'
   readonly revision: Revision
   readonly deleted: number
+  /** Keys that are not deleted yet; absent: none. No client sees it: the answer waits for them. */
+  readonly left?: number
 }
 
 export const revoke = {
@@ -44,7 +46,8 @@ export const revoke = {
         {
           method: 'DELETE',
           path: '/v1/leases/:id',
-          summary: 'Revoke a lease: its keys are deleted at one revision',
+          summary:
+            'Revoke a lease: its keys are deleted, up to 10,000 (range_keys_max) at one revision, more in parts',
           takesToken: true,
           answers: object({ deleted: integer, revision: integer }),
         },

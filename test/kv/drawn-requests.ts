@@ -123,6 +123,7 @@ export const settings: fc.Arbitrary<Partial<KvSettings>> = fc.record(
     rangeKeysMax: fc.integer({ min: 1, max: 4 }),
     leaseCheckpointMs: fc.integer({ min: 100, max: 5000 }),
     leasesMax: fc.nat(5),
+    clusterVersion: fc.constantFrom(1, 2, 2),
   },
   { requiredKeys: [] },
 )
@@ -317,9 +318,41 @@ const RIGHTS: readonly DrawnStep[] = (
   ] satisfies readonly AuthChange[]
 ).map(changeOfRights)
 
-/** Some logs change users and roles, and the switch. */
+/** A lease with more keys than an entry may delete. */
+const LARGE_LEASE: readonly DrawnStep[] = (
+  [
+    { kind: 'settings', settings: { rangeKeysMax: 2 } },
+    { kind: 'grant', id: LEASE_ID, ttlMs: TTL_MS_MIN },
+    ...['a', 'ab', 'b', 'c'].map((name) => ({
+      ...{ kind: 'put' as const, key: bytes(name), value: bytes(''), condition: undefined, prev: false },
+      lease: { id: LEASE_ID },
+    })),
+  ] satisfies readonly Command[]
+).map((drawn) => ({
+  ...{ do: 'request', command: drawn, idempotency: undefined, user: 'root', permittedBefore: 0 },
+}))
+const ofLeases = fc.oneof(
+  fc.record({
+    ...{ do: kind('request'), idempotency, user, permittedBefore },
+    command: fc.oneof(
+      put,
+      fc.record({ kind: kind('revoke'), id: fc.constant(LEASE_ID) }),
+      fc.record({ kind: kind('grant'), id: fc.constant(LEASE_ID), ttlMs }),
+    ),
+  }),
+  fc.record({ do: kind('propose'), command: nodeCommand }),
+)
+
+/** Some logs change users and roles, and the switch. Some end a lease in parts. */
 export const log: fc.Arbitrary<DrawnLog> = fc.oneof(
   { weight: 3, arbitrary: logOf(steps(0)) },
   { weight: 1, arbitrary: logOf(steps(20)) },
   { weight: 2, arbitrary: logOf(steps(5), RIGHTS) },
+  {
+    weight: 1,
+    arbitrary: logOf(
+      fc.oneof({ weight: 2, arbitrary: ofLeases }, { weight: 1, arbitrary: steps(1) }),
+      LARGE_LEASE,
+    ),
+  },
 )

@@ -507,6 +507,31 @@ test('rows of leases and attachments, and the outcomes that are remembered of th
 })
 
 test.each([
+  [1, undefined, '0d 0000000000000005 0000000000000002'],
+  [
+    2,
+    '04 00000000000003e8 0000000000001777 00000001 00000002 6b',
+    '11 0000000000000005 0000000000000001 0000000000000001',
+  ],
+] as const)(
+  'at cluster version %i, a lease of two keys that ends where an entry has room for one',
+  (clusterVersion, leaseRow, outcome) => {
+    const store = new MemoryStore({ clusterVersion, rangeKeysMax: 2, leaseCheckpointMs: 5000 })
+    const id = '258' as LeaseId
+    store.apply(ask({ kind: 'grant', id, ttlMs: 1000 }), 7)
+    for (const name of ['k', 'ka']) store.apply(ask({ ...putOf(name, ''), lease: { id } }), 7)
+    store.apply(ask({ kind: 'settings', settings: { rangeKeysMax: 1 } }), 7)
+    const revoke = () => store.apply(ask({ kind: 'revoke', id }, { token: 'a', since: undefined }), 8)
+    revoke()
+    const rows = (table: string) => [...store.rows].filter(([name]) => name.startsWith(table))
+    const [row] = rows('06')
+    expect(row && hex(row[1])).toBe(leaseRow && unspaced(leaseRow))
+    expect(rows('02').map(([, remembered]) => hex(remembered.subarray(28)))).toEqual([unspaced(outcome)])
+    expect(revoke().replayed).toBe(true)
+  },
+)
+
+test.each([
   [1, 'k', '41 6b 00 003ffffffffffffc', '41 6b 00 003ffffffffffffd'],
   [2 ** 31, 'k\0', '41 6b 00ff 00 003ffffefffffffe', '41 6b 00ff 00 003ffffeffffffff'],
   [Number.MAX_SAFE_INTEGER, '', '41 00 0000000000000000', '41 00 0000000000000001'],

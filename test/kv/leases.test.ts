@@ -79,7 +79,7 @@ test('what is no row of a lease is refused', () => {
   store.apply(ask(grant('1' as LeaseId)))
   const row = store.rows.get(hex(key)) ?? new Uint8Array()
   expect(decodeLease(row)).toMatchObject({ owned: false, ttlMs: TTL_MS_MIN, keys: 0 })
-  expect(() => decodeLease(Uint8Array.of(4, ...row.subarray(1)))).toThrow(UnknownKindError)
+  expect(() => decodeLease(Uint8Array.of(8, ...row.subarray(1)))).toThrow(UnknownKindError)
   // A beginning of keys that it does not have.
   expect(() => decodeLease(Uint8Array.of(...row, 0))).toThrow(MalformedBytesError)
   expect(() => decodeLease(row.subarray(1))).toThrow('the row of a lease')
@@ -110,10 +110,10 @@ test('no two clusters choose the same ids, and a cluster remembers where its ids
   expect(new Set(ids).size).toBe(ids.length)
 })
 
-test('a lease is full, also of the keys that a transaction gives it', () => {
+test('before cluster version 2 a lease is full, also of the keys that a transaction gives it', () => {
   const id = '1' as LeaseId
-  const give = (names: string, settings: Partial<KvSettings>) => {
-    const store = new MemoryStore(settings)
+  const give = (names: string, settings: Partial<KvSettings>, clusterVersion = 1) => {
+    const store = new MemoryStore({ clusterVersion, ...settings })
     store.apply(ask(grant(id)))
     const success = [...names].map((name) => ({
       ...{ kind: 'put' as const, key: utf8(name.repeat(1000)), value: utf8(''), prev: false },
@@ -127,6 +127,7 @@ test('a lease is full, also of the keys that a transaction gives it', () => {
   expect(give('abcd', { rangeKeysMax: 3 })).toEqual(['range_too_large', 0])
   expect(give('abc', { rangeBytesMax: 3000 })).toEqual(['txn', 3])
   expect(give('abc', { rangeBytesMax: 2999 })).toEqual(['range_too_large', 0])
+  expect(give('abcd', { rangeKeysMax: 3, rangeBytesMax: 1 }, 2)).toEqual(['txn', 4])
 })
 
 test('a lease whose row does not count its keys does not end: the node stops', () => {

@@ -25,7 +25,7 @@ test.each([
   ['lease-not-found', 'lease_not_found', 'there is no lease 30064771077'],
   ['lease-exists', 'lease_exists', 'there is a lease 30064771077 already'],
   ['lease-owned', 'bad_request', 'lease 30064771077 was made by a put with ttl'],
-  ['lease-full', 'range_too_large', 'a lease has at most 7 keys'],
+  ['lease-full', 'range_too_large', 'a lease has at most 7 keys, and 5 bytes of keys'],
   ['leases-full', 'storage_full', 'there are 7 leases, and the store has at most 5'],
   ['ttl-out-of-range', 'bad_request', 'a lease lives from 1 s to 3650 days, not 7 ms'],
   ['rights-changed', 'permission_denied', 'rights were changed (auth revision 7) after'],

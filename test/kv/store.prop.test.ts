@@ -166,10 +166,10 @@ function expectLeases({ store, model }: Compared): void {
     if (rowKey[0] === TABLE_ATTACHMENTS)
       attached.push(`${rowKey.readBigUInt64BE(1)} ${text(attachedKey(rowKey))}`)
   }
-  const expected = [...model.leases].map(([id, { owner, owned, ttlMs, deadlineMs }]) => {
+  const expected = [...model.leases].map(([id, { owner, owned, ending, ttlMs, deadlineMs }]) => {
     const keys = keysOfLease(model, id)
     const counted = { keys: keys.length, keyBytes: keys.join('').length }
-    return [id, { owned, hasOwner: owner > 0, ttlMs, deadlineMs, ...counted }]
+    return [id, { owned, hasOwner: owner > 0, isEnding: ending !== undefined, ttlMs, deadlineMs, ...counted }]
   })
   expectEqual(leases.sort(), expected.sort())
   const pairs = [...model.leases.keys()].flatMap((id) => keysOfLease(model, id).map((key) => `${id} ${key}`))
@@ -240,6 +240,7 @@ const REASONS: readonly Reason[] = [
   ...(['range-too-large', 'records-too-large', 'lease-not-found', 'lease-exists', 'lease-owned'] as const),
   ...(['lease-full', 'leases-full', 'ttl-out-of-range', 'rights-changed', 'auth-changed'] as const),
   ...(['no-such-user', 'no-such-role', 'unknown-role', 'root-needed', 'no-such-key'] as const),
+  'cluster-version-lowered',
 ]
 const KINDS: readonly Outcome['kind'][] = [
   ...(['put', 'delete', 'precondition-failed', 'batch', 'settings', 'session', 'compacted'] as const),
@@ -250,14 +251,17 @@ test('the logs reach every kind of outcome, every refusal, and replays of both',
   const [kinds, reasons] = [new Set<string>(), new Set<string>()]
   const take = (outcome: Outcome): void => {
     kinds.add(outcome.kind)
+    if (outcome.kind === 'revoked' && outcome.left !== undefined) kinds.add('revoked in part')
     if (outcome.kind === 'refused') reasons.add(outcome.reason)
     if (outcome.kind === 'batch') outcome.outcomes.forEach(take)
   }
   const replayedFrom = new Set<string>()
   const users = ['root', 'user1', 'user2'].map((user) => `permitted ${user}`)
   const isReached = (): boolean =>
-    kinds.size === KINDS.length + users.length && reasons.size === REASONS.length && replayedFrom.size === 2
-  for (const drawn of fc.sample(log, { seed: 5, numRuns: 1500 })) {
+    kinds.size === KINDS.length + 1 + users.length &&
+    reasons.size === REASONS.length &&
+    replayedFrom.size === 2
+  for (const drawn of fc.sample(log, { seed: 5, numRuns: 4000 })) {
     if (isReached()) break
     replay(drawn, applyEntry, ({ outcome, replayed }, { idempotency, principal, authRevision }) => {
       take(outcome)
@@ -266,7 +270,7 @@ test('the logs reach every kind of outcome, every refusal, and replays of both',
         kinds.add(`permitted ${userOf(principal)}`)
     })
   }
-  expect([...kinds].sort()).toEqual([...KINDS, ...users].sort())
+  expect([...kinds].sort()).toEqual([...KINDS, 'revoked in part', ...users].sort())
   expect([...reasons].sort()).toEqual([...REASONS].sort())
   expect([...replayedFrom].sort()).toEqual(['slot', 'token'])
 })

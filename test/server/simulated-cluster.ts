@@ -264,8 +264,8 @@ export class SimulatedNode {
     return this.#propose({ kind: 'grant', id, ttlMs }, 5000)
   }
 
-  revokeLease(id: LeaseId): Promised<Outcome> {
-    return this.#propose({ kind: 'revoke', id }, 5000)
+  revokeLease(id: LeaseId, timeoutMs = 5000): Promised<Outcome> {
+    return this.#propose({ kind: 'revoke', id }, timeoutMs)
   }
 
   keepAlive(ids: readonly LeaseId[], timeoutMs = 5000): Promised<readonly (number | undefined)[]> {

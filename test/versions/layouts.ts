@@ -86,7 +86,9 @@ function stored({ backup, chunks, digest, kv, raft, records, rows, storage }: Mo
         ? Object.fromEntries(Object.entries(value).map(([name, field]) => [name, distinct(field)]))
         : value
   const { settings, ...registers } = kv.initialState({ clusterVersion: 1 }, '77')
-  samples.registers = hex(kv.encodeState({ ...(distinct(registers) as typeof registers), settings }))
+  // A default of 0.1.0 that has changed is no layout.
+  const ofThen = { ...settings, valueBytesMax: 2 ** 20 }
+  samples.registers = hex(kv.encodeState({ ...(distinct(registers) as typeof registers), settings: ofThen }))
   samples.meta = hex(
     records.encodeMeta(
       {

@@ -7,7 +7,8 @@
 // - time: while there are leases, an entry has the time at least once in a checkpoint time.
 // - log: a lease ends once, after it has begun, and only by an entry.
 // - keys: when a lease ends, exactly the keys are deleted whose last put named it. A put without a lease detaches a
-//   key, and a put with another lease moves it.
+//   key, and a put with another lease moves it. A lease with many keys ends in parts. From the first one on it does not
+//   exist, but for the keys that it still has.
 // - alive: no key is attached to a lease that does not exist.
 //
 // A promise is an answered grant or keep-alive. The time to live counts from a moment between request and answer; the
@@ -57,6 +58,8 @@ export type LeaseChange =
    * longer.
    */
   | { readonly what: 'expired' | 'revoked' | 'replaced'; readonly id: string }
+  /** The changes before it in the same entry have deleted a part of its keys. */
+  | { readonly what: 'part'; readonly id: string; readonly why: 'expired' | 'revoked' }
   | { readonly what: 'put'; readonly key: string; readonly lease: string | undefined }
   | { readonly what: 'deleted'; readonly key: string }
 
@@ -92,6 +95,8 @@ const ROUNDING_MS = 2
 interface LeaseState {
   readonly ttlMs: number
   readonly deadlineMs: number
+  /** A part of its keys is deleted. */
+  readonly isEnding?: true
 }
 
 export function checkLeases({ promises, entries }: LeaseRecord, options: LeaseCheckOptions): LeaseAnomaly[] {
@@ -123,37 +128,53 @@ export function checkLeases({ promises, entries }: LeaseRecord, options: LeaseCh
           const { what, id, ttlMs, deadlineMs } = change
           if (leases.has(id) !== (what === 'renewed'))
             found('log', id, what === 'renewed' ? 'is renewed, and there is none' : 'is granted twice')
+          else if (leases.get(id)?.isEnding) found('log', id, 'is renewed, and some of its keys are deleted')
           leases.set(id, { ttlMs, deadlineMs })
           break
         }
         case 'put':
           if (change.lease === undefined) attached.delete(change.key)
           else {
+            const isNew = attached.get(change.key) !== change.lease
             attached.set(change.key, change.lease)
             if (!leases.has(change.lease))
               found('alive', change.lease, `has the key ${change.key}, and does not exist`)
+            else if (isNew && leases.get(change.lease)?.isEnding)
+              found('alive', change.lease, `gets the key ${change.key}, and is ending`)
           }
           break
         case 'deleted':
           deleted.push({ key: change.key, lease: attached.get(change.key) })
           attached.delete(change.key)
           break
+        case 'part':
         case 'expired':
         case 'revoked':
-        case 'replaced':
-          judgeEnd(
-            change,
-            entry,
-            (promisesOf.get(change.id) ?? []).filter(({ askedMs }) => askedMs >= (ended.get(change.id) ?? 0)),
-            checkpointMs,
-            options,
-            found,
-          )
-          ended.set(change.id, entry.atMs)
-          if (!leases.delete(change.id)) found('log', change.id, 'ends, and there is none')
+        case 'replaced': {
+          const lease = leases.get(change.id)
+          // It has ended with the first part.
+          if (!lease?.isEnding)
+            judgeEnd(
+              change,
+              entry,
+              (promisesOf.get(change.id) ?? []).filter(
+                ({ askedMs }) => askedMs >= (ended.get(change.id) ?? 0),
+              ),
+              checkpointMs,
+              options,
+              found,
+            )
+          if (lease === undefined) found('log', change.id, 'ends, and there is none')
           judgeKeys(change, deleted, attached, found)
           if (change.what !== 'replaced') deleted.length = 0
+          if (change.what === 'part') {
+            if (lease !== undefined) leases.set(change.id, { ...lease, isEnding: true })
+            break
+          }
+          ended.set(change.id, entry.atMs)
+          leases.delete(change.id)
           break
+        }
       }
     }
     before = entry
@@ -182,15 +203,19 @@ function judgeTime(
       found('late', id, `is there at ${before.clusterMs}, and its deadline was ${deadlineMs}`)
 }
 
+type LeaseEnd = Extract<LeaseChange, { readonly what: 'part' | 'expired' | 'revoked' | 'replaced' }>
+
 function judgeEnd(
-  { what, id }: { readonly what: string; readonly id: string },
+  change: LeaseEnd,
   { atMs }: LeaseEntry,
   promises: readonly LeasePromise[],
   checkpointMs: number,
   { driftMax }: LeaseCheckOptions,
   found: FoundLease,
 ): void {
-  if (what !== 'expired' || driftMax === undefined) return
+  const { id } = change
+  const why = change.what === 'part' ? change.why : change.what
+  if (why !== 'expired' || driftMax === undefined) return
   for (const promise of promises) {
     const endMs = earliestEnd(promise, checkpointMs, driftMax)
     if ((promise.grantedMs ?? promise.askedMs) > atMs || atMs >= endMs) continue
@@ -211,13 +236,14 @@ const earliestEnd = ({ askedMs, ttlMs }: LeasePromise, checkpointMs: number, dri
   askedMs + (ttlMs - checkpointMs * driftMax) / (1 + driftMax) - ROUNDING_MS
 
 function judgeKeys(
-  { what, id }: { readonly what: string; readonly id: string },
+  { what, id }: LeaseEnd,
   deleted: readonly { readonly key: string; readonly lease: string | undefined }[],
   attached: ReadonlyMap<string, string>,
   found: FoundLease,
 ): void {
-  for (const [key, lease] of attached)
-    if (lease === id) found('keys', id, `ends as ${what}, and its key ${key} stays`)
+  if (what !== 'part')
+    for (const [key, lease] of attached)
+      if (lease === id) found('keys', id, `ends as ${what}, and its key ${key} stays`)
   if (what === 'replaced') return
   for (const { key, lease } of deleted)
     if (lease !== id)

@@ -42,6 +42,7 @@ export function proposePermitted(
     },
     lease: (id) => driver.lease(id),
     keysOfLease: (id) => driver.keysOfLease(id),
+    status: () => driver.status(),
     // The time of the simulation counts, not that of the call.
     propose: (made, _timeoutMs, then) => {
       answered = undefined

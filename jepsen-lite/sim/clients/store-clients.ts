@@ -447,7 +447,7 @@ export class StoreClients {
       .livesOfLease(id)
       .some(({ from, to }) => from <= index && index < to)
     const found = driver.lease(id)
-    if ((found !== undefined) === lives) return
+    if ((found !== undefined && !found.isEnding) === lives) return
     throw this.#clients.wrong(
       'KV-23',
       `${process.name} says at ${index} that lease ${id} ${lives ? 'does not exist' : 'exists'}, the log says otherwise`,

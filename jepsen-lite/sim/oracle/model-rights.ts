@@ -135,6 +135,14 @@ export class ModelRights {
     return keys.every((key) => covers(permissions, { to: 'write', start: key, end: `${key}\0` }))
   }
 
+  /** Whether the user may write all keys with this beginning. */
+  mayWritePrefix(user: string, prefix: string): boolean {
+    const permissions = this.#users.get(user)?.roles.flatMap((role) => this.#roles.get(role) ?? []) ?? []
+    const last = prefix.charCodeAt(prefix.length - 1)
+    const end = prefix === '' ? undefined : prefix.slice(0, -1) + String.fromCharCode(last + 1)
+    return covers(permissions, { to: 'write', start: prefix, end })
+  }
+
   /** Right that the user needs for this command and does not have now; undefined: nothing. */
   lacks(user: string, command: Command): Need | typeof ROOT_ONLY | undefined {
     const roles = this.#users.get(user)?.roles ?? []

@@ -45,7 +45,23 @@ interface ModelLease {
   readonly owned: boolean
   /** The identity of the user to whom it was granted. */
   readonly owner: number
+  /** Why its keys are being deleted, in parts. */
+  readonly ending?: 'revoked' | 'expired'
 }
+
+/** The keys of a lease, as its row knows them. */
+interface LeaseKeys {
+  readonly count: number
+  /** The beginning that they have in common. It does not grow when keys leave the lease. */
+  readonly prefix: string
+}
+
+const NO_KEYS: LeaseKeys = { count: 0, prefix: '' }
+const PREFIX_MAX = 20
+/** From this cluster version on, a lease has any number of keys. */
+const LEASE_PARTS = 2
+/** An entry deletes so much less of a lease that ends in parts than it may delete. */
+const PARTS = 10
 
 /** The effect of one committed entry. */
 export interface Effect {
@@ -181,6 +197,7 @@ export class StoreModel {
   /** Keys that were not changed since history began. */
   /** Leases by id. */
   readonly #leases = new Map<string, ModelLease>()
+  readonly #leaseKeys = new Map<string, LeaseKeys>()
   /** How many ids the store has chosen. */
   #idsChosen = Number(sipHash(new Uint8Array(16), 0n) >> 12n)
   /** The identity of the user who makes the request that is being applied. */
@@ -274,10 +291,17 @@ export class StoreModel {
   #refusalOnLeases(user: string, command: Command): string | undefined {
     const leases = [...new Set(commandLeases(command))].flatMap((id) => {
       const lease = this.#leases.get(id)
-      return lease === undefined ? [] : [{ owner: lease.owner, keys: this.#attachedKeys(id) }]
+      const { prefix } = this.#leaseKeys.get(id) ?? NO_KEYS
+      return lease === undefined ? [] : [{ owner: lease.owner, keys: this.#attachedKeys(id), prefix }]
     })
-    const read = this.rights.isDecidedByKeys(user) ? leases.filter(({ keys }) => keys.length > 0) : []
-    if (read.length > 1 && this.#areTooMany(read.flatMap(({ keys }) => keys))) return 'range_too_large'
+    const read = leases.filter(
+      ({ keys, prefix }) =>
+        this.rights.isDecidedByKeys(user) &&
+        keys.length > 0 &&
+        (!this.#hasParts || !this.rights.mayWritePrefix(user, prefix)),
+    )
+    if ((this.#hasParts || read.length > 1) && this.#areTooMany(read.flatMap(({ keys }) => keys)))
+      return 'range_too_large'
     return leases.every((lease) => this.rights.mayUse(user, lease)) ? undefined : 'permission_denied'
   }
 
@@ -285,6 +309,20 @@ export class StoreModel {
   #areTooMany(keys: readonly string[]): boolean {
     const { rangeKeysMax, rangeBytesMax } = this.#settings
     return keys.length > rangeKeysMax || keys.join('').length > rangeBytesMax
+  }
+
+  get #hasParts(): boolean {
+    return this.#settings.clusterVersion >= LEASE_PARTS
+  }
+
+  /** The keys that the next entry deletes which ends the lease. */
+  #partOfLease({ ending }: ModelLease, keys: readonly string[]): readonly string[] {
+    if (!this.#hasParts || (ending === undefined && !this.#areTooMany(keys))) return keys
+    const { rangeKeysMax, rangeBytesMax } = this.#settings
+    const [keysMax, bytesMax] = [Math.ceil(rangeKeysMax / PARTS), Math.ceil(rangeBytesMax / PARTS)]
+    const fits = (_: string, at: number): boolean =>
+      at === 0 || (at < keysMax && keys.slice(0, at + 1).join('').length <= bytesMax)
+    return keys.filter(fits)
   }
 
   #attachedKeys(id: string): string[] {
@@ -576,6 +614,9 @@ export class StoreModel {
       return `batch at ${this.revision}: ${outcomes.join(' | ')}`
     }
     if (command.kind === 'settings') {
+      const { clusterVersion } = this.#settings
+      if ((command.settings.clusterVersion ?? clusterVersion) < clusterVersion)
+        return `refused bad_request at ${this.revision}`
       const settings = { ...this.#settings, ...command.settings }
       if (JSON.stringify(settings) !== JSON.stringify(this.#settings)) this.revision++
       this.#settings = settings
@@ -724,15 +765,18 @@ export class StoreModel {
       }
       case 'revoke': {
         if (!this.#leases.has(command.id)) return `refused lease_not_found at ${this.revision}`
-        const deleted = this.#endLease(command.id, 'revoked')
-        return `revoked at ${this.revision} with ${deleted}`
+        const { deleted, left } = this.#endLease(command.id, 'revoked')
+        return revokedText(this.revision, deleted, left)
       }
       case 'expire': {
         let [leases, deleted] = [0, 0]
+        const inPart = new Set<string>()
         for (const { id, deadlineMs } of command.leases)
-          if (this.#leases.get(id)?.deadlineMs === deadlineMs) {
-            deleted += this.#endLease(id, 'expired')
-            leases++
+          if (this.#leases.get(id)?.deadlineMs === deadlineMs && !inPart.has(id)) {
+            const part = this.#endLease(id, 'expired')
+            deleted += part.deleted
+            if (part.left === 0) leases++
+            else inPart.add(id)
           }
         return `expired ${leases} at ${this.revision} with ${deleted}`
       }
@@ -741,7 +785,7 @@ export class StoreModel {
 
   #renew(id: string): number | undefined {
     const lease = this.#leases.get(id)
-    if (lease === undefined) return undefined
+    if (lease === undefined || lease.ending !== undefined) return undefined
     const { ttlMs } = lease
     const deadlineMs = Math.max(this.#deadlineAfter(ttlMs), lease.deadlineMs + 1)
     this.#leases.set(id, { ...lease, deadlineMs })
@@ -766,27 +810,40 @@ export class StoreModel {
     return id
   }
 
-  /** Deletes the keys of a lease, in their order, at one revision. Returns how many they were. */
-  #endLease(id: string, what: 'revoked' | 'expired'): number {
+  /** Deletes the keys of a lease, or the next part of them, in their order, at one revision. */
+  #endLease(id: string, why: 'revoked' | 'expired'): { readonly deleted: number; readonly left: number } {
     const { revision } = this
-    let deleted = 0
-    for (const key of this.keysAt(this.#index)) {
-      const row = this.at(key, this.#index)
-      if (row?.lease !== id) continue
+    const lease = this.#leases.get(id)
+    const keys = this.#attachedKeys(id)
+    const part = lease === undefined ? keys : this.#partOfLease(lease, keys)
+    for (const key of part) {
       this.revision = revision
-      this.#storeBytes -= key.length + row.value.length
+      this.#storeBytes -= key.length + (this.at(key, this.#index)?.value.length ?? 0)
       this.#change(key, null)
-      deleted++
     }
-    this.#forgetLease(id, what)
-    return deleted
+    const left = keys.length - part.length
+    const ending = lease?.ending ?? why
+    if (lease === undefined || left === 0) this.#forgetLease(id, ending)
+    else {
+      this.#leases.set(id, { ...lease, ending })
+      if (lease.ending === undefined) this.#endLife(id)
+      this.#leaseChanges.push({ what: 'part', id, why: ending })
+    }
+    return { deleted: part.length, left }
   }
 
   #forgetLease(id: string, what: 'revoked' | 'expired' | 'replaced'): void {
+    const isEnding = this.#leases.get(id)?.ending !== undefined
     this.#leases.delete(id)
+    this.#leaseKeys.delete(id)
+    if (!isEnding) this.#endLife(id)
+    this.#leaseChanges.push({ what, id })
+  }
+
+  /** For clients there is no such lease any more. */
+  #endLife(id: string): void {
     const life = this.#lives.get(id)?.at(-1)
     if (life !== undefined) life.to = this.#index
-    this.#leaseChanges.push({ what, id })
   }
 
   #compactTo(revision: number): void {
@@ -879,12 +936,12 @@ export class StoreModel {
       return added.added > 0 && this.#leases.size + added.added > leasesMax ? 'storage_full' : undefined
     }
     const known = this.#leases.get(lease.id)
-    if (known === undefined) return 'lease_not_found'
+    if (known === undefined || known.ending !== undefined) return 'lease_not_found'
     if (before?.lease === lease.id) return undefined
     if (known.owned) return 'bad_request'
     const attached = [...(added.attached.get(lease.id) ?? this.#attachedKeys(lease.id)), key]
     added.attached.set(lease.id, attached)
-    return this.#areTooMany(attached) ? 'range_too_large' : undefined
+    return !this.#hasParts && this.#areTooMany(attached) ? 'range_too_large' : undefined
   }
 
   #endOwned(before: ModelRow | null, now: string | undefined): void {
@@ -893,12 +950,26 @@ export class StoreModel {
       this.#forgetLease(lease, 'replaced')
   }
 
+  #moveKey(key: string, from: string | undefined, to: string | undefined): void {
+    if (from === to) return
+    const before = from === undefined ? NO_KEYS : (this.#leaseKeys.get(from) ?? NO_KEYS)
+    if (from !== undefined)
+      this.#leaseKeys.set(from, before.count > 1 ? { ...before, count: before.count - 1 } : NO_KEYS)
+    if (to === undefined) return
+    const { count, prefix } = this.#leaseKeys.get(to) ?? NO_KEYS
+    const start = key.slice(0, PREFIX_MAX)
+    const common = [...prefix].findIndex((character, at) => character !== start[at])
+    const kept = common === -1 ? prefix : prefix.slice(0, common)
+    this.#leaseKeys.set(to, { count: count + 1, prefix: count === 0 ? start : kept })
+  }
+
   #change(key: string, row: ModelRow | null): ModelRow | null {
     this.revision++
     const before = this.at(key, this.#index)
     this.#changes.count++
     this.#changes.bytes += before === null ? 0 : key.length + before.value.length
     this.#changes.rowBytes += 5 + key.length + (row === null ? 8 : 0) + (before === null ? 0 : 20)
+    this.#moveKey(key, before?.lease, row?.lease)
     const version = { index: this.#index, revision: this.revision, row }
     const versions = this.#versions.get(key)
     if (versions === undefined) this.#versions.set(key, [version])
@@ -938,7 +1009,7 @@ export function shown(outcome: Outcome): string {
     case 'renewed':
       return `renewed at ${outcome.revision} for ${outcome.ttlsMs.map(msText).join()}`
     case 'revoked':
-      return `revoked at ${outcome.revision} with ${outcome.deleted}`
+      return revokedText(outcome.revision, outcome.deleted, outcome.left ?? 0)
     case 'expired':
       return `expired ${outcome.leases} at ${outcome.revision} with ${outcome.deleted}`
     case 'auth':
@@ -952,6 +1023,11 @@ const foundText = (row: Omit<ModelRow, 'value'> | null): string =>
   row === null
     ? 'nothing'
     : `${row.createRevision}/${row.modRevision}/${row.version} of lease ${row.lease ?? 'none'}`
+
+const revokedText = (revision: number, deleted: number, left: number): string =>
+  left === 0
+    ? `revoked at ${revision} with ${deleted}`
+    : `revoked in part at ${revision} with ${deleted}, left ${left}`
 
 const msText = (ms: number | undefined): string => `${ms ?? 'none'}`
 
@@ -985,6 +1061,7 @@ function outcomeBytes(outcome: string): number {
   if (outcome.startsWith('session')) return head + 2 * 8
   if (outcome.startsWith('compacted')) return head + 8
   if (outcome.startsWith('granted')) return head + 2 * 8
+  if (outcome.startsWith('revoked in part')) return head + 2 * 8
   if (outcome.startsWith('revoked') || outcome.startsWith('delete-range')) return head + 8
   if (outcome.startsWith('batch'))
     return batched(outcome).reduce((sum, each) => sum + outcomeBytes(each), head + 2)

@@ -31,6 +31,7 @@ export function judgeStore({ invariants, config, probeCoverage }: SimCluster, st
   const begunIn = new Map<string, number | undefined>()
   for (const { term, changes } of model.entries)
     for (const change of changes) {
+      if (change.what === 'part') probeCoverage.hit('lease ended in parts')
       if (change.what === 'granted') begunIn.set(change.id, term)
       if (change.what !== 'expired') continue
       probeCoverage.hit('lease expired')

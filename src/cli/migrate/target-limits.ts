@@ -3,7 +3,7 @@
 import { type Client, QuorateError, type Settings } from '../../client/index.ts'
 import { Failure } from '../../local/failure.ts'
 import { PROGRAM } from '../../local/program-name.ts'
-import { SETTING_LIMITS } from '../../operations/forms/settings.ts'
+import { hasFeature, SETTING_LIMITS } from '../../operations/forms/settings.ts'
 import { EXIT } from '../exit-codes.ts'
 import { escapeText } from '../format/text.ts'
 import type { SourceRecord } from './changes.ts'
@@ -60,7 +60,11 @@ export class TargetLimits {
     const totals = [
       this.#over('store_bytes_max', this.#bytes, `the keys and values have ${this.#bytes} bytes together`),
       this.#over('leases_max', leases.size, `the keys have ${leases.size} leases`),
-      ...[...leases].map(([id, keys]) => this.#over('range_keys_max', keys, `lease ${id} has ${keys} keys`)),
+      ...(hasFeature({ clusterVersion: this.#limit('cluster_version') }, 'leaseParts')
+        ? []
+        : [...leases].map(([id, keys]) =>
+            this.#over('range_keys_max', keys, `lease ${id} has ${keys} keys`),
+          )),
     ]
     const faults = [...this.#faults, ...totals.flatMap((fault) => fault ?? []).slice(0, NAMED_MAX)]
     if (faults.length === 0) return

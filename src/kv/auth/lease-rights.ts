@@ -15,6 +15,7 @@ import {
   type LeaseId,
   prefixEnd,
 } from '../../operations/forms/index.ts'
+import { hasFeature } from '../../operations/forms/settings.ts'
 import type { ApplyContext } from '../apply-context.ts'
 import { decodeLease, decodeLeaseOwner, leaseKey, leaseOwnerKey } from '../leases.ts'
 import { areTooManyKeys } from '../settings.ts'
@@ -68,18 +69,21 @@ export function leasesToDecideOn(
 ): readonly LeaseId[] | undefined {
   if (rights === undefined || rights.isRoot) return []
   const leases: LeaseId[] = []
-  let [withKeys, keys, keyBytes] = [0, 0, 0]
+  const onlyRead = hasFeature(settings, 'leaseParts')
+  let [counted, keys, keyBytes] = [0, 0, 0]
   for (const demand of distinct(demands)) {
     const row = read(leaseKey(demand.lease))
     const lease = row && decodeLease(row)
     if (lease === undefined || lease.keys === 0) continue
-    withKeys++
+    const isRead = !isPermittedByPrefix(demand, lease.keyPrefix, rights)
+    if (isRead) leases.push(demand.lease)
+    if (onlyRead && !isRead) continue
+    counted++
     keys += lease.keys
     keyBytes += lease.keyBytes
-    if (!isPermittedByPrefix(demand, lease.keyPrefix, rights)) leases.push(demand.lease)
   }
-  // A single lease has more only if the limits were lowered since, and it may end all the same.
-  return withKeys > 1 && areTooManyKeys(keys, keyBytes, settings) ? undefined : leases
+  // Before leases had any number of keys, a single one had more only if the limits were lowered since.
+  return (onlyRead || counted > 1) && areTooManyKeys(keys, keyBytes, settings) ? undefined : leases
 }
 
 const isMadeAt = (madeAt: number, ownerRow: Uint8Array | undefined): boolean =>

@@ -13,7 +13,7 @@
 //                        4 txn: as above
 //   granted:             lease (8), time to live (8)
 //   renewed:             count (2), then for each its time to live (8), 0: there is no such lease
-//   revoked:             number of keys (8)
+//   revoked:             number of keys (8); in part: the same, number of keys that the lease still has (8)
 //   expired:             number of leases (8), number of keys (8)
 //   auth:                auth revision (8)
 //   batch:               count (2), then an outcome for each command
@@ -47,13 +47,16 @@ const CODES = {
   'revision-raised': 16,
 } as const satisfies { readonly [kind in Outcome['kind']]: number }
 
+/** The code of `revoked` for a lease that has keys left. */
+const REVOKED_IN_PART = 17
+
 const RESULT_OF_PUT = 1
 const RESULT_OF_GET = 2
 const RESULT_OF_DELETE = 3
 const RESULT_OF_TXN = 4
 
 export function writeOutcome(outcome: Outcome, to: Writer): void {
-  to.uint8(CODES[outcome.kind]).uint64(outcome.revision)
+  to.uint8(outcomeCode(outcome)).uint64(outcome.revision)
   switch (outcome.kind) {
     case 'put':
       writeMeta(outcome, to)
@@ -72,6 +75,9 @@ export function writeOutcome(outcome: Outcome, to: Writer): void {
       for (const ttlMs of outcome.ttlsMs) to.uint64(ttlMs ?? 0)
       break
     case 'revoked':
+      to.uint64(outcome.deleted)
+      if (outcome.left !== undefined) to.uint64(outcome.left)
+      break
     case 'delete-range':
       to.uint64(outcome.deleted)
       break
@@ -107,6 +113,9 @@ export function writeOutcome(outcome: Outcome, to: Writer): void {
   }
 }
 
+const outcomeCode = (outcome: Outcome): number =>
+  outcome.kind === 'revoked' && outcome.left !== undefined ? REVOKED_IN_PART : CODES[outcome.kind]
+
 /** `command`: the request, which has the keys. */
 export function readOutcome(from: Reader, command: Command): Outcome {
   const code = from.uint8()
@@ -131,6 +140,8 @@ export function readOutcome(from: Reader, command: Command): Outcome {
     }
     case CODES.revoked:
       return { kind: 'revoked', revision, deleted: from.uint64() }
+    case REVOKED_IN_PART:
+      return { kind: 'revoked', revision, deleted: from.uint64(), left: from.uint64() }
     case CODES.expired:
       return { kind: 'expired', revision, leases: from.uint64(), deleted: from.uint64() }
     case CODES.auth:

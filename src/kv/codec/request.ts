@@ -165,7 +165,8 @@ export function leasesOfEntry(
   const { leaseDemands, madeAt } = parseRequest(kind, version, body)
   const rights = readAuthState({ state, rows }).rightsOfUser(madeAt)
   const read = (rowKey: Uint8Array) => rows.read(rowKey, false)?.bytes
-  return (leasesToDecideOn(leaseDemands, rights, state.settings, read) ?? []).map((lease) => ({ lease }))
+  const leases = leasesToDecideOn(leaseDemands, rights, state.settings, read) ?? []
+  return leases.map((lease) => ({ lease, whole: true }))
 }
 
 /**

@@ -17,6 +17,8 @@ const FEATURES = {
   changeTimes: 2,
   /** The command that raises the revision of an empty store. */
   revisionRaise: 2,
+  /** A lease has any number of keys. One with more than fit into an entry ends in parts. */
+  leaseParts: 2,
 } as const satisfies Readonly<Record<string, number>>
 
 export type ClusterFeature = keyof typeof FEATURES
@@ -54,7 +56,7 @@ export interface KvSettings {
   readonly historyAgeMs: number
   readonly historyRevisionsMax: number
   readonly historyBytesMax: number
-  /** Keys of all ranges that one transaction names, or that are deleted at once. Keys of one lease. */
+  /** Keys of all ranges that one transaction names, or that are deleted at once, also those of one lease. */
   readonly rangeKeysMax: number
   /** Bytes of keys and values that one transaction reads, or answers with. */
   readonly rangeBytesMax: number

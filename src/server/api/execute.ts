@@ -564,7 +564,7 @@ function showLease(
   const show = async (instant: Instant): Promise<void> => {
     const { grant } = instant
     const now = node.lease(id)
-    if (now === undefined) throw missingLease(node, id, grant)
+    if (now === undefined || now.isEnding) throw missingLease(node, id, grant)
     const [lease = { id, ...now }] = await asLeaderKnows(api, [{ id, ...now }], freshness, call)
     if (!keys) return respond({ kind, result: { lease, keys: undefined }, head: grant })
     const scan = instant.open(() => node.keysOfLease(id))
@@ -628,7 +628,7 @@ function listLeases(
       let isMore = false
       // Leases of others do not count. No page ends with one: `next` would name it.
       for await (const { rows, more } of ranges.slices(call, scan, Number.MAX_SAFE_INTEGER)) {
-        const listed = rows.filter((lease) => mayList(api, lease, call))
+        const listed = rows.filter((lease) => !lease.isEnding && mayList(api, lease, call))
         const room = limit - leases.length
         reservation.grow(LEASE_BYTES * Math.min(room, listed.length))
         leases.push(...listed.slice(0, room))

@@ -8,6 +8,7 @@
 
 import { decodeUtf8 } from '../../bytes/index.ts'
 import {
+  areTooManyKeys,
   distinct,
   isMet,
   isPermittedByKey,
@@ -21,6 +22,7 @@ import {
   ApiError,
   compareKeys,
   type KeyRange,
+  type KvSettings,
   keyAfter,
   type LeaseDemand,
   NOTHING,
@@ -40,7 +42,7 @@ export const operationDemands = (operation: Operation, { user }: Principal): rea
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** The part of a node by which rights are decided. */
-export type RightsView = Pick<KvNode, 'auth' | 'keysOfLease' | 'lease' | 'read'>
+export type RightsView = Pick<KvNode, 'auth' | 'keysOfLease' | 'lease' | 'read' | 'status'>
 
 /** Keys of a lease that are read at once. */
 const SLICE = { rowsMax: 256, bytesMax: 256 * 1024 }
@@ -258,7 +260,8 @@ function decideOnLeases(node: RightsView, permit: Permit, then: (refusal: ApiErr
     const demand = demands[at]
     if (demand === undefined) return then(undefined)
     decideOnLease(node, demand, permit, (error, isPermitted) => {
-      if (error !== undefined) then(new ApiError('not_ready', error.message))
+      if (error instanceof ApiError) then(error)
+      else if (error !== undefined) then(new ApiError('not_ready', error.message))
       else if (isPermitted) next(at + 1)
       else then(denied(permit.principal, demand))
     })
@@ -281,6 +284,9 @@ function decideOnLease(
   if (isPermittedWithoutKeys(demand, isOwner, rights)) return done(undefined, true)
   const { keyPrefix } = lease
   if (keyPrefix !== undefined && isPermittedByPrefix(demand, keyPrefix, rights)) return done(undefined, true)
+  const { settings } = node.status()
+  if (areTooManyKeys(lease.keyCount, lease.keyBytes, settings))
+    return done(tooManyKeys(demand, settings), false)
   const scan = node.keysOfLease(demand.lease)
   let hasKeys = false
   const end = (error: Error | undefined, result: boolean): void => {
@@ -298,3 +304,10 @@ function decideOnLease(
     })
   next()
 }
+
+const tooManyKeys = ({ lease }: LeaseDemand, { rangeKeysMax, rangeBytesMax }: KvSettings): ApiError =>
+  new ApiError(
+    'range_too_large',
+    `lease ${lease} has more than ${rangeKeysMax} keys (range_keys_max), or ${rangeBytesMax} bytes of keys ` +
+      '(range_bytes_max): only who has a right to all keys with their common beginning may use it, or the role root',
+  )

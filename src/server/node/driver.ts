@@ -386,7 +386,11 @@ export class Driver implements KvNode {
 
   propose(...[request, timeoutMs, done, trace]: Parameters<KvNode['propose']>): void {
     const span = trace && this.#traces.startProposal(trace)
-    const settle = span === undefined ? done : endingSpan(span, done)
+    const settle = this.#leases.whenRevoked(
+      request,
+      timeoutMs,
+      span === undefined ? done : endingSpan(span, done),
+    )
     this.#proposer.propose(request, timeoutMs, settle, span)
   }
 
@@ -609,6 +613,7 @@ export class Driver implements KvNode {
     this.#auth.replaced()
     const { index, state } = this.#applyLoop
     this.#watches.replaced(state)
+    this.#leases.replaced()
     this.#checks.replaced()
     this.#options.logger.info({ index }, 'installed a snapshot')
     this.#proposer.tracker.skipped(index)

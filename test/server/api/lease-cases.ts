@@ -114,7 +114,7 @@ export const LEASE_CASES: readonly Case[] = [
       // The lease of the old value ends with it.
       [put('c', '', { ttlMs: 4000 }), { revision: 4 }],
     ],
-    { settings: { leasesMax: 2, rangeKeysMax: 1 } },
+    { settings: { leasesMax: 2, rangeKeysMax: 1, clusterVersion: 1 } },
   ),
   story('a failed condition shows the lease of the key, also to a copy', [
     granted('7'),

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { AuthState } from '../../../src/kv/index.ts'
+import { AuthState, DEFAULT_SETTINGS } from '../../../src/kv/index.ts'
 import type { LeaseId, Permission, Where } from '../../../src/operations/forms/index.ts'
 import type { KvTxn, KvTxnOperation, Operation } from '../../../src/operations/index.ts'
 import { decide } from '../../../src/server/api/permit.ts'
@@ -241,6 +241,7 @@ function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease
   )
   return {
     auth: { enabled: true, revision: 2, state },
+    status: () => ({ settings: DEFAULT_SETTINGS }),
     read: (_: unknown, done: (result: { ok: boolean }) => void) => done({ ok: true }),
     lease(id: LeaseId) {
       const found = held[Number(id) - 1]
@@ -248,6 +249,12 @@ function nodeOf(roles: readonly (readonly Permission[])[], held: readonly (Lease
         found && {
           grantedTtlMs: 1,
           remainingTtlMs: 1,
+          ...{
+            deadlineMs: 1,
+            isEnding: false,
+            keyCount: found.keys.length,
+            keyBytes: found.keys.join('').length,
+          },
           // The beginning is shorter than it could be if the lease had more keys.
           keyPrefix: found.keys.length > 0 ? bytes(sharedBy(found.keys).slice(0, found.prefix)) : undefined,
           owner: found.owner && { name: found.owner, madeAt: found.owner === 'bob' ? BOB : 1 },

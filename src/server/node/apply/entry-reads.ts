@@ -15,6 +15,7 @@ import {
   leaseKey,
   metadataKey,
   metadataOfVersion,
+  partOfLease,
   type RangeToRead,
   versionKey,
   versionsEnd,
@@ -46,6 +47,8 @@ export class EntryReads {
   /** Total bytes of `#found`. */
   #foundBytes = 0
   #leases: readonly LeaseId[] = []
+  /** Leases of which all keys are read. Of the others, those that the entry deletes are enough. */
+  readonly #whole = new Set<LeaseId>()
   /** The keys of leases that have been read. A lease without keys is absent. */
   readonly #attached = new Map<LeaseId, Uint8Array[]>()
   #state: KvState | undefined
@@ -70,14 +73,15 @@ export class EntryReads {
   }
 
   /**
-   * Begins to read the data at these places: of all ranges together as many keys as an entry may have, and all keys of
-   * leases.
+   * Begins to read the data at these places: of all ranges together as many keys as an entry may have, and those keys
+   * of leases that the entry may need.
    */
   read(places: readonly KeysOrLease[], state: KvState): void {
     this.clear()
     this.#places = places
     this.#ranges = places.flatMap((place) => ('start' in place ? [place] : []))
     this.#leases = places.flatMap((place) => ('lease' in place ? [place.lease] : []))
+    for (const place of places) if ('lease' in place && place.whole) this.#whole.add(place.lease)
     this.#state = state
     this.isReading = true
     const pass = this.#pass
@@ -120,6 +124,7 @@ export class EntryReads {
     this.#found = []
     this.#foundBytes = 0
     this.#leases = []
+    this.#whole.clear()
     this.#attached.clear()
     this.#state = undefined
     this.#isTooMuch = false
@@ -193,7 +198,7 @@ export class EntryReads {
     const leases = [...new Set(this.#leases)].map((id) => ({
       id,
       ...attachmentRange(id),
-      count: this.#keysNow(id),
+      count: this.#countToRead(id),
     }))
     const some = leases.filter(({ count }) => count > 0).sort((a, b) => compareKeys(a.gte, b.gte))
     const [first, last] = [some[0], some.at(-1)]
@@ -207,10 +212,13 @@ export class EntryReads {
     this.#readAttached(scan, some, done)
   }
 
-  /** The current number of keys of the lease. */
-  #keysNow(id: LeaseId): number {
+  /** The number of keys of the lease that the entry may need. */
+  #countToRead(id: LeaseId): number {
     const row = this.#storage.get(leaseKey(id))
-    return row === undefined ? 0 : decodeLease(row).keys
+    if (row === undefined || this.#state === undefined) return 0
+    const lease = decodeLease(row)
+    const part = this.#whole.has(id) ? undefined : partOfLease(lease, this.#state.settings)
+    return Math.min(lease.keys, part?.keysMax ?? lease.keys)
   }
 
   #readAttached(scan: RowScan, leases: readonly LeaseToRead[], done: () => void): void {
@@ -337,7 +345,7 @@ interface LeaseToRead {
   /** The bounds of the rows of the lease's keys. */
   readonly gte: Uint8Array
   readonly lt: Uint8Array
-  /** The number of keys of the lease. */
+  /** The number of keys of the lease that are read. */
   readonly count: number
 }
 

@@ -15,6 +15,7 @@ import {
   leasesAfter,
   MissingRowError,
   type Outcome,
+  partOfLease,
   type Request,
   SYSTEM_PRINCIPAL,
 } from '../../../kv/index.ts'
@@ -170,6 +171,10 @@ export class LeaseKeeper {
       return
     }
     const lease = decodeLease(row)
+    if (lease.isEnding) {
+      this.#partDeleted(id, lease, held, clusterTimeMs)
+      return
+    }
     // While the table is being read, it is not known whether the entry has set the deadline.
     if (held === undefined && this.#phase === 'loading') this.#hold(id, lease, lease.deadlineMs, false)
     else if (held === undefined) this.#hold(id, lease, clusterTimeMs + lease.ttlMs, true)
@@ -185,13 +190,27 @@ export class LeaseKeeper {
   }
 
   /**
+   * A part of the keys of the lease is deleted, or others have put one of them. The next part is due now, behind the
+   * leases that are due already.
+   */
+  #partDeleted(id: LeaseId, lease: Lease, held: LeaseInMemory | undefined, clusterTimeMs: number): void {
+    if (held === undefined) {
+      this.#hold(id, lease, clusterTimeMs, false)
+      return
+    }
+    held.lease = lease
+    held.endsAtMs = Math.min(held.endsAtMs, clusterTimeMs)
+    this.#schedule(held)
+  }
+
+  /**
    * How long the lease lives if nothing keeps it alive; undefined: this node does not know. After a change of leader it
    * may live for longer, but what it was granted is the most that a client may count on.
    */
   remainingMs(id: LeaseId): number | undefined {
     const lead = this.#leading()
     const held = lead && this.#held.get(id)
-    if (lead === undefined || held === undefined) return undefined
+    if (lead === undefined || held === undefined || held.lease.isEnding) return undefined
     return Math.max(0, Math.min(held.lease.ttlMs, held.endsAtMs - lead.clusterTimeMs))
   }
 
@@ -266,7 +285,7 @@ export class LeaseKeeper {
   /** In memory, if that is possible. */
   #extend(id: LeaseId, clusterTimeMs: number): KeptAlive | 'needs entry' {
     const held = this.#held.get(id)
-    if (held === undefined) return undefined
+    if (held === undefined || held.lease.isEnding) return undefined
     const { ttlMs, deadlineMs } = held.lease
     const promised = clusterTimeMs + ttlMs
     if (!held.isOwn || held.isEnding || promised > deadlineMs) return 'needs entry'
@@ -351,7 +370,7 @@ export class LeaseKeeper {
   #rowRead(id: LeaseId, lease: Lease): void {
     // A lease in memory is newer than its row.
     if (!this.#held.has(id) && !this.#endedWhileLoading.has(id))
-      this.#hold(id, lease, lease.deadlineMs, false)
+      this.#hold(id, lease, lease.isEnding ? 0 : lease.deadlineMs, false)
   }
 
   #loaded(): void {
@@ -452,8 +471,9 @@ export class LeaseKeeper {
         if (isThere) this.#schedule(held)
         continue
       }
-      keys += held.lease.keys
-      keyBytes += held.lease.keyBytes
+      const part = partOfLease(held.lease, settings)
+      keys += Math.min(held.lease.keys, part?.keysMax ?? held.lease.keys)
+      keyBytes += Math.min(held.lease.keyBytes, part?.keyBytesMax ?? held.lease.keyBytes)
       if (due.length > 0 && areTooManyKeys(keys, keyBytes, settings)) break
       this.#overdue.pop()
       held.isEnding = true

@@ -26,8 +26,13 @@ export interface LeaseNow {
   readonly remainingTtlMs: number
   /** The deadline in the log, in cluster time. */
   readonly deadlineMs: number
+  /** Its keys are being deleted, in parts. For clients there is no such lease any more. */
+  readonly isEnding: boolean
   /** The user who was granted it, if rights were checked. */
   readonly owner?: UserIdentity
+  /** The number of its keys, and their bytes. */
+  readonly keyCount: number
+  readonly keyBytes: number
   /** The beginning of all its keys; undefined: it has no keys. */
   readonly keyPrefix?: Uint8Array
 }
@@ -55,12 +60,15 @@ function leaseFromRow(
   clusterTimeMs: number,
   remainingMs: number | undefined,
 ): LeaseNow {
-  const { ttlMs, deadlineMs, hasOwner, keys, keyPrefix } = decodeLease(row)
+  const { ttlMs, deadlineMs, hasOwner, isEnding, keys, keyBytes, keyPrefix } = decodeLease(row)
   const leftMs = deadlineMs - leaseCheckpointMs - clusterTimeMs
   const now = {
     grantedTtlMs: ttlMs,
     remainingTtlMs: remainingMs ?? Math.max(0, Math.min(ttlMs, leftMs)),
     deadlineMs,
+    isEnding,
+    keyCount: keys,
+    keyBytes,
     ...(keys > 0 ? { keyPrefix } : {}),
   }
   const owner = hasOwner ? storage.get(leaseOwnerKey(id)) : undefined

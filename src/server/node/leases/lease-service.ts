@@ -11,12 +11,13 @@ import type { PeerSender } from '../membership/peer-sender.ts'
 import type { ForwardedKeepAlive, KeepAliveAnswer } from '../network.ts'
 import type { Reads } from '../read/reads.ts'
 import type { SlicedScan } from '../read/record-scan.ts'
-import type { Problem, Result } from '../result.ts'
+import type { CommandResult, Problem, Result } from '../result.ts'
 import type { Proposer } from '../write/proposer.ts'
 import { ForwardedKeepAlives } from './forwarded-keep-alives.ts'
 import { LeaseKeeper } from './lease-keeper.ts'
 import type { LeaseNow } from './lease-rows.ts'
 import { leaseNow, scanKeysOfLease, scanLeases } from './lease-rows.ts'
+import { OpenRevocations } from './open-revocations.ts'
 
 export interface LeaseCounts {
   /** Leases that exist. */
@@ -47,6 +48,7 @@ export class LeaseService {
   readonly #options: LeaseServiceOptions
   readonly #forwarded: ForwardedKeepAlives
   readonly #keeper: LeaseKeeper
+  readonly #revocations: OpenRevocations
 
   constructor(options: LeaseServiceOptions) {
     this.#options = options
@@ -87,6 +89,7 @@ export class LeaseService {
       failed: (error: Error) => lifecycle.fail(error),
     }
     this.#keeper = new LeaseKeeper(node, clock, limits)
+    this.#revocations = new OpenRevocations(storage, clock)
   }
 
   get counts(): LeaseCounts {
@@ -99,17 +102,24 @@ export class LeaseService {
   }
 
   inspect(): Readonly<Record<string, number>> {
-    return this.#keeper.inspect()
+    return { ...this.#keeper.inspect(), revocations: this.#revocations.size }
   }
 
   stop(): void {
     this.#keeper.stop()
     this.#forwarded.stop()
+    this.#revocations.stop()
   }
 
   /** Called when the role may have changed, and when entries were applied. */
   check(): void {
     this.#keeper.check()
+    if (this.#options.storage.hashOfChanges === undefined) this.#revocations.check()
+  }
+
+  /** A snapshot has replaced the applied state. */
+  replaced(): void {
+    this.#revocations.replaced()
   }
 
   /** Called after each step of the core, since the leader may have changed. */
@@ -126,8 +136,9 @@ export class LeaseService {
     this.#forwarded.check(peer)
   }
 
-  rowChanged(...row: Parameters<LeaseKeeper['rowChanged']>): void {
-    this.#keeper.rowChanged(...row)
+  rowChanged(...[rowKey, row, clusterTimeMs]: Parameters<LeaseKeeper['rowChanged']>): void {
+    this.#keeper.rowChanged(rowKey, row, clusterTimeMs)
+    if (row === undefined) this.#revocations.leaseDeleted()
   }
 
   keepAliveRequested(from: ReplicaId, { number, timeoutMs, renews, ids }: ForwardedKeepAlive): void {
@@ -146,6 +157,25 @@ export class LeaseService {
 
   get ttlMsMin(): number {
     return 2 * this.#options.timing.electionMaxMs
+  }
+
+  /** `done` for the proposal of a request. The answer to a revocation waits until all keys of its lease are deleted. */
+  whenRevoked(
+    { command }: Request,
+    timeoutMs: number,
+    done: (result: CommandResult) => void,
+  ): (result: CommandResult) => void {
+    if (command.kind !== 'revoke') return done
+    const { applied, clock } = this.#options
+    const until = clock.now() + timeoutMs
+    return (result) => {
+      if (!result.ok) return done(result)
+      const { outcome, replayed } = result.value
+      if (outcome.kind !== 'revoked' || outcome.left === undefined) return done(result)
+      const inPart = { outcome: { ...outcome, left: outcome.left }, replayed }
+      const leftMs = Math.max(1, until - clock.now())
+      this.#revocations.wait(command.id, inPart, () => applied.state.revision, leftMs, done)
+    }
   }
 
   keepAlive(...keepAlive: Parameters<LeaseKeeper['keepAlive']>): void {

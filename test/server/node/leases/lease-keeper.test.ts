@@ -335,7 +335,7 @@ describe('the end of a lease', () => {
     expect([leader.leases, leader.ended.at(-1)]).toEqual([0, [kept]])
   })
 
-  test('of a lease that has more keys than a range may have comes, alone', () => {
+  test('of a lease that has more keys than a range may have comes in parts, and delays no other one', () => {
     const leader = new Leader({ rangeKeysMax: 3 })
     leader.begin()
     leader.grant(ONE)
@@ -343,7 +343,8 @@ describe('the end of a lease', () => {
     for (const key of ['a', 'b', 'c']) leader.apply({ ...putOf(key, ''), lease: { id: ONE } })
     leader.apply({ kind: 'settings', settings: { rangeKeysMax: 2 } })
     leader.clock.advance(TTL + 10)
-    expect([leader.ended.length, leader.leases, leader.state.keys]).toEqual([2, 0, 0])
+    expect(leader.ended).toEqual([[ONE, TWO], [ONE], [ONE]])
+    expect([leader.leases, leader.state.keys]).toEqual([0, 0])
   })
 })
 
