@@ -25,15 +25,24 @@ export interface BuiltSuite {
   readonly programs: ReadonlyMap<string, string>
 }
 
-/** `isControl`: with the etcd that the tests start. */
-export async function buildSuite(packages: readonly string[], isControl: boolean): Promise<BuiltSuite> {
+/**
+ * Builds the tests of these packages. `added`: our files beside theirs. `isControl`: with the etcd that they start.
+ */
+export async function buildSuite(
+  packages: readonly string[],
+  {
+    added = {},
+    isControl = false,
+  }: { readonly added?: Readonly<Record<string, string>>; readonly isControl?: boolean } = {},
+): Promise<BuiltSuite> {
   requireGo(26)
   const scratch = scratchDirectory('kubernetes')
   const module = `k8s.io/apiserver@${VERSION}`
   const sources = await copyModule(join(cacheDirectory(`kubernetes-${VERSION}`), 'apiserver'), module)
-  const theirs = (name: string): string => join(sources, REPLACED, name)
-  const ours = (name: string): string => join(import.meta.dirname, name)
-  const replaced = { [theirs(FILE)]: ours(FILE), [theirs('quorate_nodes.go')]: ours('nodes.go') }
+  const files = { [`${REPLACED}/${FILE}`]: FILE, [`${REPLACED}/quorate_nodes.go`]: 'nodes.go', ...added }
+  const replaced = Object.fromEntries(
+    Object.entries(files).map(([theirs, ours]) => [join(sources, theirs), join(import.meta.dirname, ours)]),
+  )
   const overlay = join(scratch, 'overlay.json')
   writeFileSync(overlay, JSON.stringify({ Replace: isControl ? {} : replaced }))
   const programs = new Map<string, string>()
