@@ -336,6 +336,14 @@ export const LISTED: readonly ListedDifference[] = [
       isRefused(quorate, PERMISSION),
   },
   {
+    name: 'a user who revokes the lease of another user',
+    release: '3.6',
+    why: 'a lease without keys is revoked by the user to whom it was granted, and by root',
+    source: 'docs/coming-from/etcd.md',
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'leaseRevoke' && !isError(etcd) && isRefused(quorate, PERMISSION),
+  },
+  {
     name: 'leases of others',
     why: 'a user lists the leases that he was granted, and root all',
     source: 'docs/coming-from/etcd.md',

@@ -100,6 +100,8 @@ export class WatchStream {
     if (this.#isWronglyDivided(watchId, events, fragment)) received.push({ divided: true })
     for (const event of events) received.push(this.#frame.fromResponse(event))
     if (events.length > 0) return
+    // Progress that nobody has requested comes at times of each server.
+    if (!(created || canceled || compactRevision > 0) && watchId >= 0) return
     // etcd tells no revision in the header of a watch that compaction has ended.
     const shown = this.#frame.fromResponse({ ...response, header: compactRevision > 0 ? undefined : header })
     received.push(shown)

@@ -106,6 +106,8 @@ test('a node without room has an alarm, which nobody can switch', async () => {
     dbSize: storeBytesMax - 1,
     dbSizeQuota: storeBytesMax,
   })
+  vi.spyOn(node, 'status').mockReturnValue({ ...status, storeBytes: 0 })
+  expect(await client.unary(RPC.status, {})).toMatchObject({ dbSize: 1, dbSizeInUse: 0 })
 })
 
 test('what only an administrator may do is refused to others', async () => {

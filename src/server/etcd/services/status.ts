@@ -19,7 +19,8 @@ export const status = serveUnary(RPC.status, async (_request, call) => {
     raftTerm: term,
     raftAppliedIndex: appliedIndex,
     errors,
-    dbSize: storeBytes,
+    // etcdctl 3.6 divides by it, and a database of etcd is never empty.
+    dbSize: Math.max(1, storeBytes),
     dbSizeInUse: storeBytes,
     dbSizeQuota: settings.storeBytesMax,
     storageVersion: ETCD_VERSION,
