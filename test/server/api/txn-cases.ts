@@ -405,69 +405,73 @@ export const TXN_CASES: readonly Case[] = [
     compares(of('version', '=', 2, { end: 'b\0' }), false),
     compares(of('version', '>', 0, { prefix: '' }), true),
   ]),
-  story('a wrong comparison or operation is refused with the whole transaction', [
-    wrong({ compare: [of('version', '=', 0, {})] }, 'bad_request'),
-    wrong({ compare: [of('version', '=', 0, { key: 'a', prefix: 'a' })] }, 'bad_request'),
-    wrong({ compare: [of('version', '=', 0, { key: 'a', end: 'b' })] }, 'bad_request'),
-    wrong({ compare: [of('version', '=', 0, { prefix: 'a', start: 'a' })] }, 'bad_request'),
-    wrong({ compare: [{ key: 'a', target: 'version', op: '=' }] }, 'bad_request'),
-    wrong({ compare: [{ key: 'a', op: '=', to: 1 }] }, 'bad_request'),
-    wrong({ compare: [{ key: 'a', target: 'version', to: 1 }] }, 'bad_request'),
-    wrong({ compare: [of('revision', '=', 1)] }, 'bad_request'),
-    wrong({ compare: [of('version', '>=', 1)] }, 'bad_request'),
-    wrong({ compare: [of('value', '=', 7)] }, 'bad_request'),
-    ...['version', 'create_revision', 'mod_revision'].map((target) =>
-      wrong({ compare: [of(target, '=', '7')] }, 'bad_request'),
-    ),
-    ...['', '07', '-1', '0x1', '9223372036854775808'].map((to) =>
-      wrong({ compare: [of('lease', '=', to)] }, 'bad_request', 'must be the id of a lease'),
-    ),
-    wrong({ compare: [{ prefix: 'a', exists: true }] }, 'bad_request', 'exists is for one key'),
-    wrong(
-      { compare: [{ key: 'a', exists: false, op: '=' }] },
-      'bad_request',
-      'stands in place of target, op and to',
-    ),
-    wrong({ compare: [{ key: '', exists: true }] }, 'key_empty'),
-    wrong(inSuccess(getOf({})), 'bad_request', 'must have either key, or prefix, or start and end'),
-    wrong(inSuccess(getOf({ key: 'a', prefix: 'b' })), 'bad_request', 'must have either key'),
-    wrong(inSuccess(getOf({ key: '' })), 'key_empty', 'success[1].get.key: the key is empty'),
-    wrong(inSuccess(deleteOf({ prev: true })), 'bad_request', 'must have either key'),
-    wrong(inSuccess(putOf('', '')), 'key_empty', 'success[1].put.key: the key is empty'),
+  story(
+    'a wrong comparison or operation is refused with the whole transaction',
     [
-      txn(inSuccess(putOf('k'.repeat(4097), ''))),
-      { ...invalid('key_too_long', 'key of 4097 bytes, at most 4096'), etcd: { calls: 1 } },
-    ],
-    [
-      txn(inSuccess(putOf('a', 'x'.repeat(2 ** 20 + 1)))),
-      { ...invalid('value_too_large'), etcd: { calls: 1 } },
-    ],
-    wrong(
-      inSuccess(putOf('a', '', { lease: '9223372036854775808' })),
-      'bad_request',
-      'must be the id of a lease',
-    ),
-    wrong(
-      inSuccess(putOf('a', '', { ttl: '999ms' })),
-      'bad_request',
-      'ttl must be a duration from 1s to 87600h',
-    ),
-    wrong(inSuccess(putOf('a', '', { ttl: '30s', lease: '7' })), 'bad_request', 'cannot be combined'),
-    ...['prefix', 'start', 'end'].map(
-      (name): Row => [
-        txn(inSuccess(getOf({ [name]: 'k'.repeat(4098) }))),
-        {
-          ...invalid('key_too_long', 'of 4098 bytes, at most 4097'),
-          etcd: { code: undefined, calls: 1, succeeded: true },
-        },
+      wrong({ compare: [of('version', '=', 0, {})] }, 'bad_request'),
+      wrong({ compare: [of('version', '=', 0, { key: 'a', prefix: 'a' })] }, 'bad_request'),
+      wrong({ compare: [of('version', '=', 0, { key: 'a', end: 'b' })] }, 'bad_request'),
+      wrong({ compare: [of('version', '=', 0, { prefix: 'a', start: 'a' })] }, 'bad_request'),
+      wrong({ compare: [{ key: 'a', target: 'version', op: '=' }] }, 'bad_request'),
+      wrong({ compare: [{ key: 'a', op: '=', to: 1 }] }, 'bad_request'),
+      wrong({ compare: [{ key: 'a', target: 'version', to: 1 }] }, 'bad_request'),
+      wrong({ compare: [of('revision', '=', 1)] }, 'bad_request'),
+      wrong({ compare: [of('version', '>=', 1)] }, 'bad_request'),
+      wrong({ compare: [of('value', '=', 7)] }, 'bad_request'),
+      ...['version', 'create_revision', 'mod_revision'].map((target) =>
+        wrong({ compare: [of(target, '=', '7')] }, 'bad_request'),
+      ),
+      ...['', '07', '-1', '0x1', '9223372036854775808'].map((to) =>
+        wrong({ compare: [of('lease', '=', to)] }, 'bad_request', 'must be the id of a lease'),
+      ),
+      wrong({ compare: [{ prefix: 'a', exists: true }] }, 'bad_request', 'exists is for one key'),
+      wrong(
+        { compare: [{ key: 'a', exists: false, op: '=' }] },
+        'bad_request',
+        'stands in place of target, op and to',
+      ),
+      wrong({ compare: [{ key: '', exists: true }] }, 'key_empty'),
+      wrong(inSuccess(getOf({})), 'bad_request', 'must have either key, or prefix, or start and end'),
+      wrong(inSuccess(getOf({ key: 'a', prefix: 'b' })), 'bad_request', 'must have either key'),
+      wrong(inSuccess(getOf({ key: '' })), 'key_empty', 'success[1].get.key: the key is empty'),
+      wrong(inSuccess(deleteOf({ prev: true })), 'bad_request', 'must have either key'),
+      wrong(inSuccess(putOf('', '')), 'key_empty', 'success[1].put.key: the key is empty'),
+      [
+        txn(inSuccess(putOf('k'.repeat(4097), ''))),
+        { ...invalid('key_too_long', 'key of 4097 bytes, at most 4096'), etcd: { calls: 1 } },
       ],
-    ),
-    wrong(
-      { failure: [nested({ success: [nested({ failure: [getOf({ key: 'a' }), putOf('', '')] })] })] },
-      'key_empty',
-      'failure[0].txn.success[0].txn.failure[1].put.key: the key is empty',
-    ),
-  ]),
+      [
+        txn(inSuccess(putOf('a', 'x'.repeat(2 ** 20 + 1)))),
+        { ...invalid('value_too_large'), etcd: { calls: 1 } },
+      ],
+      wrong(
+        inSuccess(putOf('a', '', { lease: '9223372036854775808' })),
+        'bad_request',
+        'must be the id of a lease',
+      ),
+      wrong(
+        inSuccess(putOf('a', '', { ttl: '999ms' })),
+        'bad_request',
+        'ttl must be a duration from 1s to 87600h',
+      ),
+      wrong(inSuccess(putOf('a', '', { ttl: '30s', lease: '7' })), 'bad_request', 'cannot be combined'),
+      ...['prefix', 'start', 'end'].map(
+        (name): Row => [
+          txn(inSuccess(getOf({ [name]: 'k'.repeat(4098) }))),
+          {
+            ...invalid('key_too_long', 'of 4098 bytes, at most 4097'),
+            etcd: { code: undefined, calls: 1, succeeded: true },
+          },
+        ],
+      ),
+      wrong(
+        { failure: [nested({ success: [nested({ failure: [getOf({ key: 'a' }), putOf('', '')] })] })] },
+        'key_empty',
+        'failure[0].txn.success[0].txn.failure[1].put.key: the key is empty',
+      ),
+    ],
+    { settings: { valueBytesMax: 2 ** 20 } },
+  ),
   story('no branch of a transaction changes a key twice', [
     ...[
       { success: [putOf('a', '1'), putOf('a', '2')] },
