@@ -125,18 +125,21 @@ it('keeps the answers of changes while many large ones are sent', async () => {
   expect(new Set((await Promise.all(puts)).map(({ version }) => version)).size).toBe(10)
 })
 
-it('reports no progress beyond the store to a watch of the future', async () => {
+it('reports progress to a watch of the future when the store is there, and not beyond the store', async () => {
   const { revision } = await kv.put('future', '1')
   const over = new AbortController()
   const reported: number[] = []
   const watch = kv.watch({
-    ...{ key: 'future', fromRevision: revision + 500, progressMs: 100, signal: over.signal },
+    ...{ key: 'future', fromRevision: revision + 5, progressMs: 100, signal: over.signal },
     onProgress: (at) => {
       reported.push(at)
       over.abort()
     },
   })
+  await watch.ready
+  for (let at = 0; at < 10; at++) await kv.put('another', String(at))
   await expect(watch[Symbol.asyncIterator]().next()).rejects.toMatchObject({ name: 'AbortError' })
+  expect(reported[0]).toBeGreaterThanOrEqual(revision + 4)
   expect(reported[0]).toBeLessThan(revision + 100)
 })
 
