@@ -93,6 +93,7 @@ export const COUNTER_BOUNDS: Readonly<Record<string, string>> = {
   'leases.loading': '1',
   'leases.expiring': '1',
   'leases.checkpointing': '1',
+  'leases.revocations': 'proposalsMax',
 
   'links.unidentified': 'unidentifiedMax',
   'links.receiving': 'unidentifiedMax + 1',

@@ -45,7 +45,7 @@ const SETTINGS = {
   ],
   range_keys_max: [
     'rangeKeysMax',
-    'Keys of the ranges of one transaction, or deleted at once, or of one lease. Other writes wait some tenths of a second for 10000 keys',
+    'Keys of the ranges of one transaction, or deleted at once. A lease with more ends in parts. Other writes wait some tenths of a second for 10000 keys',
   ],
   range_bytes_max: [
     'rangeBytesMax',

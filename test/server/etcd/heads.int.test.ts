@@ -13,7 +13,8 @@ const key = Buffer.from('a')
 const HEADS: readonly (readonly [status: number, fields: Readonly<Record<string, string>>])[] = [
   [0, {}],
   [0, { origin: 'http://127.0.0.1:PORT' }],
-  [7, { ':authority': 'elsewhere.example' }],
+  [0, { ':authority': 'elsewhere.example' }],
+  [7, { ':authority': 'elsewhere.example', origin: 'http://elsewhere.example' }],
   [7, { origin: 'http://elsewhere.example' }],
   [7, { 'sec-fetch-site': 'cross-site' }],
 ]

@@ -4,11 +4,11 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { tombstoneKey, versionKey } from '../../../src/kv/codec/rows.ts'
 import { type Command, encodeState, initialState } from '../../../src/kv/index.ts'
-import type { Revision } from '../../../src/operations/forms/index.ts'
+import type { KeyRow, Revision } from '../../../src/operations/forms/index.ts'
 import { asIndex, asTerm } from '../../../src/raft/types.ts'
 import { EmptyRangeCache } from '../../../src/server/node/key-index/empty-ranges.ts'
 import type { StoreLimits } from '../../../src/server/node/key-index/key-index.ts'
-import { MetadataScan } from '../../../src/server/node/read/metadata-scan.ts'
+import { MetadataScan, type RecordHead } from '../../../src/server/node/read/metadata-scan.ts'
 import type { SlicedScan } from '../../../src/server/node/read/record-scan.ts'
 import { KeyScan, RecordScan, type RecordScanOptions } from '../../../src/server/node/read/record-scan.ts'
 import type { RowScan, Storage, StoredRow } from '../../../src/storage/types.ts'
@@ -87,6 +87,12 @@ const page = <T>(scan: SlicedScan<T>, items: T[]): Promise<boolean> =>
     }),
   )
 
+const withoutValue = (record: KeyRow): RecordHead => ({
+  ...record,
+  value: new Uint8Array(),
+  valueBytes: record.value.length,
+})
+
 const names = Array.from({ length: 300 }, (_, at) => `k${String(at).padStart(3, '0')}`)
 const puts = (keys: readonly string[], value: string): Command =>
   batchOf(...keys.map((key) => putOf(key, value)))
@@ -108,7 +114,7 @@ test.each([false, true])('no value is read (falling order: %j)', async (reverse)
     const records = await node.read(new RecordScan(node.storage, options))
     expect([records.items.length, records.values > 300]).toEqual([300, true])
     const metadata = await node.read(new MetadataScan(node.storage, options))
-    const expected = records.items.map((record) => ({ ...record, value: new Uint8Array() }))
+    const expected = records.items.map(withoutValue)
     expect([where, metadata.values, metadata.items]).toEqual([where, 0, expected])
     const keys = await node.read(new KeyScan(node.storage, options))
     expect([where, keys.values, keys.items.length]).toEqual([where, 0, 300])
@@ -131,7 +137,7 @@ test('what has changed since the instant of a scan is read, and only that', asyn
   // Two places, with the next row of each.
   expect(read.values).toBeLessThan(16)
   const expected = await node.read(records)
-  expect(read.items).toEqual(expected.items.map((record) => ({ ...record, value: new Uint8Array() })))
+  expect(read.items).toEqual(expected.items.map(withoutValue))
   expect(await node.read(keys)).toMatchObject({ values: 0, items: { length: 300 } })
 })
 
@@ -139,7 +145,7 @@ test('a node whose memory has no room for the metadata reads the values', async 
   const node = await withKeys({ rowHeads: 1 })
   const { items, values } = await node.read(new MetadataScan(node.storage, ALL))
   const expected = await node.read(new RecordScan(node.storage, ALL))
-  expect(items).toEqual(expected.items.map((record) => ({ ...record, value: new Uint8Array() })))
+  expect(items).toEqual(expected.items.map(withoutValue))
   expect(values).toBeGreaterThan(200)
 })
 

@@ -89,7 +89,7 @@ export class LeaseService {
       failed: (error: Error) => lifecycle.fail(error),
     }
     this.#keeper = new LeaseKeeper(node, clock, limits)
-    this.#revocations = new OpenRevocations(storage, clock)
+    this.#revocations = new OpenRevocations(storage, clock, limits.proposalsMax)
   }
 
   get counts(): LeaseCounts {

@@ -18,13 +18,16 @@ interface OpenRevocation {
 export class OpenRevocations {
   readonly #storage: Pick<Storage, 'get'>
   readonly #clock: Clock
+  readonly #openMax: number
   readonly #open = new Set<OpenRevocation>()
   /** Whether a lease may have ended that somebody waits for. */
   #isDue = false
 
-  constructor(storage: Pick<Storage, 'get'>, clock: Clock) {
+  /** `openMax`: requests that wait. Any others are answered at once that the cluster deletes the rest. */
+  constructor(storage: Pick<Storage, 'get'>, clock: Clock, openMax: number) {
     this.#storage = storage
     this.#clock = clock
+    this.#openMax = openMax
   }
 
   get size(): number {
@@ -59,6 +62,10 @@ export class OpenRevocations {
     let timer: Timer | undefined
     if (!this.#isEnding(id)) {
       end(undefined)
+      return
+    }
+    if (this.#open.size >= this.#openMax) {
+      end(unfinished(`${this.#openMax} requests wait on this node for such leases already`))
       return
     }
     timer = this.#clock.after(timeoutMs, () => end(unfinished('its keys are still being deleted')))

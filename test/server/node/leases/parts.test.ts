@@ -1,6 +1,7 @@
 // A lease with more keys than an entry deletes: it ends in parts, and other requests are served in between.
 
 import { expect, test } from 'vitest'
+import type { NodeLimits } from '../../../../jepsen-lite/sim/world/node-limits.ts'
 import type { LeaseId } from '../../../../src/operations/forms/index.ts'
 import { type Promised, SimulatedCluster, type SimulatedNode, valueAt } from '../../simulated-cluster.ts'
 
@@ -17,12 +18,12 @@ function done<T>(cluster: SimulatedCluster, promised: Promised<T>): T {
   return promised.value
 }
 
-function formed(ttlMs = 60_000): SimulatedCluster {
-  const cluster = SimulatedCluster.formed(3)
+function formed(ttlMs = 60_000, limits: Partial<NodeLimits> = {}): SimulatedCluster {
+  const cluster = SimulatedCluster.formed(3, { limits })
   done(cluster, cluster.leading.set({ rangeKeysMax: RANGE_KEYS_MAX }))
   done(cluster, cluster.leading.grantLease(ID, ttlMs))
-  const puts = Array.from({ length: KEYS }, (_, at) => cluster.leading.putLeased(keyOf(at), 'v', { id: ID }))
-  for (const put of puts) expect(done(cluster, put).kind).toBe('put')
+  for (let at = 0; at < KEYS; at++)
+    expect(done(cluster, cluster.leading.putLeased(keyOf(at), 'v', { id: ID })).kind).toBe('put')
   cluster.converge()
   return cluster
 }
@@ -55,6 +56,19 @@ test.each(['leading', 'follower'] as const)(
     }
   },
 )
+
+test('a bounded number of requests waits for the last part', () => {
+  const cluster = formed(60_000, { proposalsMax: 2 })
+  const { leading } = cluster
+  const waiting = () => leading.running.inspect()['leases.revocations']
+  const revocations = [leading.revokeLease(ID), leading.revokeLease(ID)]
+  cluster.until(() => waiting() === 2)
+  const other = leading.revokeLease(ID)
+  cluster.until(() => other.result !== undefined)
+  expect(other.result).toMatchObject({ ok: false, problem: { code: 'outcome_unknown' } })
+  expect(waiting()).toBe(2)
+  for (const one of revocations) expect(done(cluster, one)).toMatchObject({ kind: 'revoked' })
+})
 
 test('it ends in parts when its time has passed, and no earlier', () => {
   const cluster = formed(5000)
@@ -128,7 +142,7 @@ test.each(['leader', 'all'] as const)('the next leader deletes the rest, after a
 test('a node that ends, or has no time, says that the rest will be deleted, and another request waits for it', () => {
   const cluster = formed()
   const { leading, follower } = cluster
-  const [late, ended] = [leading.revokeLease(ID, 30), follower.revokeLease(ID)]
+  const [late, ended] = [leading.revokeLease(ID, 15), follower.revokeLease(ID)]
   untilHalf(cluster)
   follower.running.events.stop('stopped')
   cluster.until(() => late.result !== undefined && ended.result !== undefined)
