@@ -679,7 +679,7 @@ function inSteps() {
 
 test.each([
   { clusterVersion: 1, both: 'range-too-large' },
-  // What they have in common is permitted, so none of their keys is read.
+  // The prefix of their keys is permitted, so none of the keys is read.
   { clusterVersion: 2, both: 'batch' },
 ])('leases that have too many keys together, at version $clusterVersion', ({ clusterVersion, both }) => {
   const store = enabledStoreWith({ clusterVersion }, appRole('app/'), userOf('bob', ['app']))

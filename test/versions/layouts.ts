@@ -6,6 +6,7 @@ import { crc32 } from 'node:zlib'
 import type { AppliedRaftState, ConfigurationChange } from '../../src/raft/types.ts'
 import { asIndex, asReplicaId, asTerm } from '../../src/raft/types.ts'
 import type { Modules } from './checkout.ts'
+import { SETTINGS_OF_0_1_0 } from './founders.ts'
 import { conversation, encodeFrames, ONE, TWO } from './frames.ts'
 import { REQUESTS } from './requests.ts'
 
@@ -85,10 +86,8 @@ function stored({ backup, chunks, digest, kv, raft, records, rows, storage }: Mo
       : typeof value === 'object' && value !== null
         ? Object.fromEntries(Object.entries(value).map(([name, field]) => [name, distinct(field)]))
         : value
-  const { settings, ...registers } = kv.initialState({ clusterVersion: 1 }, '77')
-  // A default of 0.1.0 that has changed is no layout.
-  const ofThen = { ...settings, valueBytesMax: 2 ** 20 }
-  samples.registers = hex(kv.encodeState({ ...(distinct(registers) as typeof registers), settings: ofThen }))
+  const { settings, ...registers } = kv.initialState(SETTINGS_OF_0_1_0, '77')
+  samples.registers = hex(kv.encodeState({ ...(distinct(registers) as typeof registers), settings }))
   samples.meta = hex(
     records.encodeMeta(
       {

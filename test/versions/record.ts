@@ -11,6 +11,7 @@ import { asIndex, asReplicaId, asTerm, type Entry, type Write } from '../../src/
 import type { Storage } from '../../src/storage/index.ts'
 import type { SnapshotSink } from '../../src/storage/types.ts'
 import { type Modules, modulesOf } from './checkout.ts'
+import { SETTINGS_OF_0_1_0 } from './founders.ts'
 import { conversation, encodeFrames } from './frames.ts'
 import { ITEMS } from './items.ts'
 import { layoutsOf } from './layouts.ts'
@@ -69,7 +70,7 @@ async function format({ kv, raft, storage, opening }: Modules, dir: string): Pro
     applied: {
       ...{ index: asIndex(1), term: asTerm(1) },
       raft: raft.encodeAppliedState({ configuration, leaderLeases: { on: false, durationMs: 500 } }),
-      kv: kv.encodeState(kv.initialState({ clusterVersion: 1 }, '77')),
+      kv: kv.encodeState(kv.initialState(SETTINGS_OF_0_1_0, '77')),
     },
   })
 }

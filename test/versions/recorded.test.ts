@@ -27,6 +27,7 @@ import { serve } from '../server/http/served.ts'
 import { MuxClient } from '../server/mux/mux-client.ts'
 import { closed, store } from '../storage/samples.ts'
 import { modulesOf } from './checkout.ts'
+import { SETTINGS_OF_0_1_0 } from './founders.ts'
 import { conversation, encodeFrames, ONE, TWO } from './frames.ts'
 import { ITEMS } from './items.ts'
 import { type Replayed, replay } from './replay.ts'
@@ -194,7 +195,7 @@ test('every kind of entry of 0.1.0 does what it did there', async () => {
         configuration: modules.raft.bootstrapConfiguration(self),
         leaderLeases: { on: false, durationMs: 500 },
       }),
-      kv: modules.kv.encodeState(modules.kv.initialState({ clusterVersion: 1 }, '77')),
+      kv: modules.kv.encodeState(modules.kv.initialState(SETTINGS_OF_0_1_0, '77')),
     },
   })
   const replayed = await opened(dir, async (storage) => {
