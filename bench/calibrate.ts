@@ -1,4 +1,4 @@
-// How many connections suit etcd's client best on this machine: a few numbers are tried for a short time, on a cluster
+// How many connections suit a client in Go best on this machine: a few numbers are tried for a short time, on a cluster
 // that is thrown away.
 
 import { fill } from './scenarios/fill.ts'

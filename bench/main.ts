@@ -1,4 +1,4 @@
-// npm run bench: measures quorate on this machine, alone or against etcd. bench/README.md says how.
+// npm run bench: measures quorate on this machine, alone or beside other systems. bench/README.md says how.
 
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, release, tmpdir, totalmem } from 'node:os'
@@ -8,7 +8,8 @@ import { type BenchOptions, helpText, optionsOf, UsageError } from './options.ts
 import { report } from './report/report.ts'
 import type { Result } from './report/result.ts'
 import { run } from './run.ts'
-import { describeSide, sidesFor } from './sides.ts'
+import type { Scenario, Side } from './scenarios/scenario.ts'
+import { sidesFor } from './sides.ts'
 import { atTheEnd, undoAll } from './undo.ts'
 
 /** Directory that is on a disk, where /tmp may be in memory. */
@@ -32,7 +33,8 @@ async function measure(options: BenchOptions): Promise<Result> {
       node: process.version,
       ...Object.fromEntries(sides.map(({ cluster }) => [cluster.system, cluster.version])),
     },
-    given: Object.fromEntries(sides.map((side) => [side.name, describeSide(side)])),
+    given: Object.fromEntries(sides.map((side) => [side.name, side.about])),
+    left_out: leftOut(scenarios, sides),
     settings: {
       keys,
       value_bytes: valueBytes,
@@ -43,6 +45,16 @@ async function measure(options: BenchOptions): Promise<Result> {
     },
     measurements,
   }
+}
+
+function leftOut(scenarios: readonly Scenario[], sides: readonly Side[]): Result['left_out'] {
+  const systems = new Map(sides.map(({ cluster, without }) => [cluster.system, without]))
+  return [...systems].flatMap(([system, without]) =>
+    scenarios.flatMap(({ name: scenario }) => {
+      const reason = without[scenario]
+      return reason === undefined ? [] : [{ system, scenario, reason }]
+    }),
+  )
 }
 
 async function workDirectory(parent: string | undefined): Promise<string> {

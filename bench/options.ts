@@ -1,6 +1,8 @@
 // The flags of `npm run bench`. A wrong flag is refused with a sentence that says what to do.
 
 import { type ParseArgsConfig, parseArgs } from 'node:util'
+import type { System } from './clusters/system.ts'
+import { SYSTEMS } from './clusters/systems.ts'
 import type { Over } from './load/load.ts'
 import { SCENARIOS } from './scenarios/index.ts'
 import type { Scenario } from './scenarios/scenario.ts'
@@ -11,9 +13,9 @@ export interface BenchOptions {
   readonly scenarios: readonly Scenario[]
   /** Protocols of quorate. */
   readonly over: readonly Over[]
-  /** As `etcdPrograms` takes it; undefined: quorate alone. */
-  readonly againstEtcd: '3.6' | '3.4' | undefined
-  /** Connections of mux, grpc and etcd; undefined: 1 of mux, and the best of a few of etcd's client, found before. */
+  /** Empty: quorate alone. */
+  readonly against: readonly System[]
+  /** Connections of mux and of clients in Go; undefined: 1 of mux, and the best of a few in Go, found before. */
   readonly connections: number | undefined
   readonly rounds: number
   readonly keys: number
@@ -33,6 +35,7 @@ export interface BenchOptions {
 
 export class UsageError extends Error {}
 
+const SYSTEM_NAMES = SYSTEMS.map(({ name }) => name).join(', ')
 const OVER: readonly Over[] = ['http', 'client', 'mux', 'grpc']
 
 type Flag = NonNullable<ParseArgsConfig['options']>[string] & {
@@ -53,13 +56,13 @@ const FLAGS = {
   },
   against: {
     type: 'string',
-    value: 'etcd',
-    about: 'the same scenarios on etcd 3.6; etcd:3.4: on that of Debian',
+    value: 'NAMES',
+    about: `the same scenarios on other systems: ${SYSTEM_NAMES}`,
   },
   connections: {
     type: 'string',
     value: 'N',
-    about: 'connections of mux, grpc and etcd (default: 1; grpc and etcd: the best of a few)',
+    about: 'connections of mux and of clients in Go (default: 1 of mux; the best of a few in Go)',
   },
   rate: { type: 'string', value: 'N', about: 'operations a second, an open loop (default: a closed loop)' },
   rounds: {
@@ -93,7 +96,7 @@ export function helpText(): string {
   return [
     'Usage: npm run bench -- [flags]',
     '',
-    'Measures three nodes on this machine, alone or side by side with etcd. bench/README.md explains the figures.',
+    'Measures three nodes on this machine, alone or beside other systems. bench/README.md explains the figures.',
     '',
     ...flags,
   ].join('\n')
@@ -107,16 +110,15 @@ export function optionsOf(args: readonly string[]): BenchOptions {
     throw new UsageError('Give as many --pids as --endpoints, in the same order.')
   if (flags.output !== 'table' && flags.output !== 'json')
     throw new UsageError(`There is no output ${flags.output}. Write -o table or -o json.`)
-  const againstEtcd = optional(flags.against, etcdRelease)
+  const against = [...new Set(listOf(flags.against))].map(system)
   return {
     help: flags.help,
     list: flags.list,
     scenarios: chosen(flags.only, flags.long, endpoints.length > 0),
     over: listOf(flags.over).map(protocol),
-    againstEtcd,
+    against,
     connections: optional(flags.connections, (text) => wholeNumber('connections', text)),
-    rounds:
-      optional(flags.rounds, (text) => wholeNumber('rounds', text)) ?? (againstEtcd === undefined ? 1 : 2),
+    rounds: optional(flags.rounds, (text) => wholeNumber('rounds', text)) ?? (against.length === 0 ? 1 : 2),
     keys: wholeNumber('keys', flags.keys),
     valueBytes: wholeNumber('value-bytes', flags['value-bytes']),
     seconds: positive('seconds', flags.seconds),
@@ -165,10 +167,10 @@ const listOf = (text: string | undefined): string[] => (text === undefined ? [] 
 const optional = <Value>(text: string | undefined, parse: (text: string) => Value): Value | undefined =>
   text === undefined ? undefined : parse(text)
 
-function etcdRelease(text: string): '3.6' | '3.4' {
-  if (text === 'etcd') return '3.6'
-  if (text === 'etcd:3.4') return '3.4'
-  throw new UsageError(`There is no comparison with ${text}. Write --against etcd, or etcd:3.4.`)
+function system(text: string): System {
+  const found = SYSTEMS.find(({ name }) => name === text)
+  if (found === undefined) throw new UsageError(`--against takes ${SYSTEM_NAMES}, not ${text}.`)
+  return found
 }
 
 function protocol(text: string): Over {

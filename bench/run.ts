@@ -51,8 +51,8 @@ export async function run({ scenarios, sides, rounds, setting, progress }: Bench
 const keysFor = ({ store }: Scenario, { keys }: Setting): number =>
   ({ empty: 0, filled: keys, 'ten million': TEN_MILLION })[store]
 
-function sidesOf({ per, onlyQuorate }: Scenario, sides: readonly Side[]): readonly Side[] {
-  const able = sides.filter(({ cluster }) => onlyQuorate !== true || cluster.system === 'quorate')
+function sidesOf({ name, per }: Scenario, sides: readonly Side[]): readonly Side[] {
+  const able = sides.filter(({ without }) => without[name] === undefined)
   if (per === 'protocol') return able
   return able.filter(({ cluster }, at) => able.findIndex((side) => side.cluster === cluster) === at)
 }

@@ -1,7 +1,6 @@
-// A cluster that is measured: of quorate or of etcd, started by this program or by its user.
+// A cluster that is measured: of quorate or of another system, started by this program or by its user.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Dialect } from '../load/dialects.ts'
 
 export interface ClusterNode {
   readonly name: string
@@ -21,16 +20,19 @@ export interface NodeView {
 }
 
 export interface Cluster {
-  readonly system: 'quorate' | 'etcd'
+  /** `quorate`, or the name of a `System`. */
+  readonly system: string
   readonly version: string
-  /** How its HTTP API spells requests. */
-  readonly dialect: Dialect
   nodes(): Promise<readonly ClusterNode[]>
   /** These two reject when the node does not answer. */
   view(node: ClusterNode): Promise<NodeView>
   isReady(node: ClusterNode): Promise<boolean>
-  /** How often the process of the node has synced its disk. */
-  syncs(node: ClusterNode): Promise<number>
+  /** How often the process of the node has synced its disk; undefined if it does not report that. */
+  syncs(node: ClusterNode): Promise<number | undefined>
+  /** Puts a key through this node, on a connection of its own. */
+  put(node: ClusterNode, key: string, value: string): Promise<void>
+  /** Reads a key from the copy of this node. undefined: no request is sure to be answered by the node that gets it. */
+  readonly readCopy?: (node: ClusterNode, key: string) => Promise<void>
   /** Starts a node that was killed; resolves when its process runs, or later. */
   restart(name: string): Promise<void>
 }

@@ -1,80 +1,61 @@
 // A cluster of etcd: three processes on loopback. Everything that makes its writes durable is as etcd has it by
 // default; only its quota is raised, because the benchmarks write more than 2 GiB.
 
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { closeSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { EtcdPrograms } from '../../test/etcd/etcd-programs.ts'
-import { etcdGateway } from '../load/dialects.ts'
-import { sendOnce } from '../load/http-connection.ts'
-import type { Cluster, ClusterNode } from './cluster.ts'
+import { type EtcdPrograms, etcdPrograms } from '../../test/etcd/etcd-programs.ts'
+import { type Request, sendOnce } from '../load/http-connection.ts'
+import { MemberProcesses } from './member-processes.ts'
 import { metric } from './metrics.ts'
 import { consecutivePorts } from './ports.ts'
+import { QUORATE_ONLY, type StartedCluster, type System } from './system.ts'
 
 const NAMES = ['e1', 'e2', 'e3'] as const
-export const ETCD_QUOTA_BYTES = 32 * 1024 ** 3
+const QUOTA_BYTES = 32 * 1024 ** 3
 
-interface Member extends ClusterNode {
-  readonly peer: string
-}
+const system = (name: string, release: '3.6' | '3.4', source: string): System => ({
+  name,
+  about: `etcd ${release} ${source}, with its defaults, which sync each write; quota 32 GiB`,
+  over: 'grpc',
+  without: QUORATE_ONLY,
+  async prepare() {
+    const programs = await etcdPrograms(release)
+    return (directory) => startEtcd(name, directory, programs)
+  },
+})
 
-export interface EtcdCluster extends Cluster {
-  /** Ends every process. */
-  stop(): Promise<void>
-}
+export const ETCD = system('etcd', '3.6', 'built by Go')
+export const ETCD_3_4 = system('etcd:3.4', '3.4', 'of Debian')
 
-export async function startEtcd(directory: string, { etcd, version }: EtcdPrograms): Promise<EtcdCluster> {
+async function startEtcd(
+  name: string,
+  directory: string,
+  { etcd, version }: EtcdPrograms,
+): Promise<StartedCluster> {
   const port = await consecutivePorts(2 * NAMES.length)
-  const url = (offset: number): string => `http://127.0.0.1:${port + offset}`
-  const members = NAMES.map((name, at) => ({ name, url: url(at), peer: url(NAMES.length + at) }))
-  const processes = new Map<string, ChildProcess>()
-  const log = (name: string): string => join(directory, `${name}.log`)
-
-  function start({ name, url, peer }: Omit<Member, 'pid'>): void {
+  const urlOf = (offset: number): string => `http://127.0.0.1:${port + offset}`
+  const peerOf = (at: number): string => urlOf(NAMES.length + at)
+  const initialCluster = NAMES.map((member, at) => `${member}=${peerOf(at)}`).join(',')
+  const members = NAMES.map((member, at) => {
     const flags = {
-      name,
-      'data-dir': join(directory, name),
-      'listen-client-urls': url,
-      'advertise-client-urls': url,
-      'listen-peer-urls': peer,
-      'initial-advertise-peer-urls': peer,
-      'initial-cluster': members.map((member) => `${member.name}=${member.peer}`).join(','),
-      'quota-backend-bytes': ETCD_QUOTA_BYTES,
+      name: member,
+      'data-dir': join(directory, member),
+      'listen-client-urls': urlOf(at),
+      'advertise-client-urls': urlOf(at),
+      'listen-peer-urls': peerOf(at),
+      'initial-advertise-peer-urls': peerOf(at),
+      'initial-cluster': initialCluster,
+      'quota-backend-bytes': QUOTA_BYTES,
       'log-level': 'warn',
       logger: 'zap',
     }
     const args = Object.entries(flags).map(([flag, value]) => `--${flag}=${value}`)
-    const output = openSync(log(name), 'a')
-    processes.set(name, spawn(etcd, args, { stdio: ['ignore', output, output] }))
-    closeSync(output)
-  }
-
-  /** Resolves when the process has ended. */
-  async function ended(name: string): Promise<void> {
-    const child = processes.get(name)
-    if (child !== undefined && isRunning(child)) await once(child, 'exit')
-  }
-
-  async function call(url: string, path: string): Promise<Record<string, unknown>> {
-    return JSON.parse(await sendOnce(url, { method: 'POST', path, body: Buffer.from('{}') }))
-  }
-
-  for (const member of members) start(member)
+    return { name: member, url: urlOf(at), args }
+  })
+  const processes = new MemberProcesses(etcd, directory, members)
   return {
-    system: 'etcd',
+    system: name,
     version,
-    dialect: etcdGateway,
-    async nodes() {
-      return members.map((member) => {
-        const child = processes.get(member.name)
-        if (typeof child?.exitCode === 'number')
-          throw new Error(
-            `etcd ${member.name} ended:\n${readFileSync(log(member.name), 'utf8').slice(-2000)}`,
-          )
-        return { ...member, pid: child !== undefined && isRunning(child) ? child.pid : undefined }
-      })
-    },
+    nodes: async () => processes.nodes(),
     async view({ url }) {
       const [status, list] = await Promise.all([
         call(url, '/v3/maintenance/status'),
@@ -98,18 +79,21 @@ export async function startEtcd(directory: string, { etcd, version }: EtcdProgra
         metric(text, 'etcd_disk_backend_commit_duration_seconds_count')
       )
     },
-    async restart(name) {
-      const member = members.find((each) => each.name === name)
-      if (member === undefined) throw new Error(`etcd has no member ${name}`)
-      await ended(name)
-      start(member)
+    async put({ url }, key, value) {
+      await call(url, '/v3/kv/put', { key: base64(key), value: base64(value) })
     },
-    async stop() {
-      for (const child of processes.values()) child.kill('SIGKILL')
-      await Promise.all(NAMES.map(ended))
+    async readCopy({ url }, key) {
+      await call(url, '/v3/kv/range', { key: base64(key), serializable: true })
     },
+    restart: (member) => processes.restart(member),
+    stop: () => processes.stop(),
   }
 }
 
-const isRunning = ({ exitCode, signalCode }: ChildProcess): boolean =>
-  exitCode === null && signalCode === null
+const base64 = (text: string): string => Buffer.from(text).toString('base64')
+
+/** A request to the JSON gateway. */
+async function call(url: string, path: string, message: object = {}): Promise<Record<string, unknown>> {
+  const request: Request = { method: 'POST', path, body: Buffer.from(JSON.stringify(message)) }
+  return JSON.parse(await sendOnce(url, request))
+}

@@ -8,9 +8,11 @@ import { sendCommand } from '../../src/local/supervisor/supervisor-socket.ts'
 import type { ControlRequest, LocalClusterStatus } from '../../src/operations/documents/supervisor.ts'
 import { quorateHttp } from '../load/dialects.ts'
 import { sendOnce } from '../load/http-connection.ts'
+import { atTheEnd } from '../undo.ts'
 import type { Cluster, ClusterNode, NodeView } from './cluster.ts'
 import { metric } from './metrics.ts'
 import { consecutivePorts } from './ports.ts'
+import type { StartedCluster } from './system.ts'
 
 export const QUORATE_COMMAND = join(import.meta.dirname, '../../bin/kv.js')
 const NODES = 3
@@ -29,7 +31,6 @@ const statusOf = async (url: string): Promise<Status> => JSON.parse(await get(ur
 /** The nodes as they describe themselves, however they were started. */
 const description = {
   system: 'quorate',
-  dialect: quorateHttp,
   async view({ url }: ClusterNode): Promise<NodeView> {
     const { leader, term, applied_index } = await statusOf(url)
     return { leader: leader ?? undefined, term, applied: applied_index }
@@ -41,6 +42,12 @@ const description = {
   async syncs({ url }: ClusterNode): Promise<number> {
     return metric(await get(url, '/metrics'), 'quorate_fsync_duration_seconds_count')
   },
+  async put({ url }: ClusterNode, key: string, value: string): Promise<void> {
+    await sendOnce(url, quorateHttp.put(key, Buffer.from(value)))
+  },
+  async readCopy({ url }: ClusterNode, key: string): Promise<void> {
+    await sendOnce(url, quorateHttp.get(key, 'stale'))
+  },
 } as const
 
 export const dataIn = (directory: string): string => join(directory, 'quorate')
@@ -48,11 +55,12 @@ export const kvCluster = (...args: readonly string[]) =>
   promisify(execFile)(process.execPath, [QUORATE_COMMAND, 'cluster', ...args])
 
 /** Ends all of a cluster, or of a start that was interrupted. */
-export async function stopQuorate(directory: string): Promise<void> {
+async function stopQuorate(directory: string): Promise<void> {
   await kvCluster('stop', '--data', dataIn(directory))
 }
 
-export async function startQuorate(directory: string): Promise<Cluster> {
+export async function startQuorate(directory: string): Promise<StartedCluster> {
+  atTheEnd(() => stopQuorate(directory))
   const data = dataIn(directory)
   const port = await consecutivePorts(NODES)
   const flags = ['--detach', '--direct', '--nodes', `${NODES}`, '--port', `${port}`]
@@ -77,6 +85,7 @@ export async function startQuorate(directory: string): Promise<Cluster> {
     async restart(node) {
       await command({ command: 'restart', node })
     },
+    stop: () => stopQuorate(directory),
   }
 }
 

@@ -15,6 +15,11 @@ export class ClientTarget implements Target {
     await this.#client.put(key, value).catch(byCode)
   }
 
+  async update(key: string, value: Uint8Array, revision: number): Promise<number> {
+    const condition = revision === 0 ? { ifAbsent: true } : { ifRevision: revision }
+    return (await this.#client.put(key, value, condition).catch(byCode)).modRevision
+  }
+
   async get(key: string, consistency: Consistency): Promise<void> {
     const record = await this.#client.get(key, { consistency }).catch(byCode)
     if (record === undefined) throw new Error('not_found')

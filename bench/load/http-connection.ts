@@ -10,6 +10,8 @@ export interface Request {
   readonly path: string
   /** Content-Type application/json. */
   readonly json?: boolean
+  /** A header. */
+  readonly condition?: string
   readonly body?: Uint8Array
 }
 
@@ -52,10 +54,11 @@ export class HttpConnection {
   }
 
   /** Connects when there is no connection. Rejects when the connection breaks before the answer. */
-  send({ method, path, json, body }: Request): Promise<Answer> {
+  send({ method, path, json, condition, body }: Request): Promise<Answer> {
     const length = body === undefined ? '' : `Content-Length: ${body.length}\r\n`
     const type = json === true ? 'Content-Type: application/json\r\n' : ''
-    const head = `${method} ${path} HTTP/1.1\r\nHost: ${this.#url.host}\r\n${this.#authorization}${type}${length}\r\n`
+    const fields = `${this.#authorization}${type}${condition === undefined ? '' : `${condition}\r\n`}${length}`
+    const head = `${method} ${path} HTTP/1.1\r\nHost: ${this.#url.host}\r\n${fields}\r\n`
     const bytes = Buffer.allocUnsafe(head.length + (body?.length ?? 0))
     bytes.write(head, 'latin1')
     if (body !== undefined) bytes.set(body, head.length)

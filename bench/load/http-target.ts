@@ -16,30 +16,40 @@ export class HttpTarget implements Target {
     )
   }
 
-  put(key: string, value: Uint8Array): Promise<void> {
-    return this.#send(this.#dialect.put(key, value))
+  async put(key: string, value: Uint8Array): Promise<void> {
+    await this.#send(this.#dialect.put(key, value))
   }
 
-  get(key: string, consistency: Consistency): Promise<void> {
-    return this.#send(this.#dialect.get(key, consistency))
+  update(key: string, value: Uint8Array, revision: number): Promise<number> {
+    return this.#send(this.#dialect.update(key, value, revision), revisionIn)
   }
 
-  range(start: string, limit: number, consistency: Consistency): Promise<void> {
-    return this.#send(this.#dialect.range(start, limit, consistency))
+  async get(key: string, consistency: Consistency): Promise<void> {
+    await this.#send(this.#dialect.get(key, consistency))
+  }
+
+  async range(start: string, limit: number, consistency: Consistency): Promise<void> {
+    await this.#send(this.#dialect.range(start, limit, consistency))
   }
 
   close(): void {
     for (const connection of this.#free) connection.close()
   }
 
-  async #send(request: Request): Promise<void> {
+  /** `read` takes from the body what is needed: the next answer overwrites it. */
+  async #send<Result>(request: Request, read: (body: Buffer) => Result): Promise<Result>
+  async #send(request: Request): Promise<void>
+  async #send<Result>(request: Request, read?: (body: Buffer) => Result): Promise<Result | undefined> {
     const connection = this.#free.pop()
     if (connection === undefined) throw new Error('more operations than connections')
     try {
-      const { status } = await connection.send(request)
+      const { status, body } = await connection.send(request)
       if (status !== 200) throw new Error(`status ${status}`)
+      return read?.(body)
     } finally {
       this.#free.push(connection)
     }
   }
 }
+
+const revisionIn = (body: Buffer): number => JSON.parse(body.toString()).mod_revision

@@ -1,10 +1,16 @@
 // The input of a load generator and its report. The main program writes one Load as a line of JSON to the input of
-// the generator; generator.ts reads it for quorate, etcd/main.go for etcd.
+// the generator; generator.ts reads it, or bench/generator for clients in Go.
 
 export type Consistency = 'linearizable' | 'lease' | 'stale'
 
+/**
+ * `put`: a random key of the store. `create`: a new key, if it does not exist. `update`: one of some keys that the load
+ * has created, if it has the revision that the last answer stated.
+ */
+export type Write = 'put' | 'create' | 'update'
+
 /** Protocol that carries the operations. */
-export type Over = 'http' | 'client' | 'mux' | 'gateway' | 'grpc' | 'wrong-logins'
+export type Over = 'http' | 'client' | 'mux' | 'grpc' | 'nats' | 'wrong-logins'
 
 /** Credentials for a cluster with TLS that checks rights. */
 export interface Access {
@@ -28,6 +34,7 @@ export interface Load {
   /** Share of reads: 0 only writes, 1 only reads. */
   readonly reads: number
   readonly consistency: Consistency
+  readonly writes: Write
   /** Keys that one read returns: 1 is a get, more is a range that begins at the chosen key. */
   readonly range: number
   /** Keys 0 to `keys` - 1 are chosen uniformly. */

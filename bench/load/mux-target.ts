@@ -31,6 +31,12 @@ export class MuxTarget implements Target {
     await this.#send(PUT, Buffer.from(key), value, null)
   }
 
+  async update(key: string, value: Uint8Array, revision: number): Promise<number> {
+    const condition = revision === 0 ? { if_none_match: '*' } : { if_match: [revision] }
+    const [, , , , updated] = await this.#send(PUT, Buffer.from(key), value, null, condition)
+    return Number(updated)
+  }
+
   async get(key: string, consistency: Consistency): Promise<void> {
     const [, , , record] = await this.#send(GET, Buffer.from(key), null, freshness(consistency))
     if (record === null) throw new Error('not_found')

@@ -1,7 +1,7 @@
 // One implementation of a target for each protocol.
 
 import { ClientTarget } from './client-target.ts'
-import { etcdGateway, quorateHttp, wrongLogins } from './dialects.ts'
+import { quorateHttp, wrongLogins } from './dialects.ts'
 import { type Identity, sendOnce } from './http-connection.ts'
 import { HttpTarget } from './http-target.ts'
 import type { Access, Load } from './load.ts'
@@ -12,8 +12,6 @@ export async function openTarget({ over, endpoints, in_flight, connections, acce
   switch (over) {
     case 'http':
       return new HttpTarget(quorateHttp, endpoints, in_flight, access && (await logIn(endpoints, access)))
-    case 'gateway':
-      return new HttpTarget(etcdGateway, endpoints, in_flight)
     case 'client':
       return new ClientTarget(endpoints, access)
     case 'mux':
@@ -21,7 +19,8 @@ export async function openTarget({ over, endpoints, in_flight, connections, acce
     case 'wrong-logins':
       return new HttpTarget(wrongLogins, endpoints, in_flight, access && { ca: access.ca, token: '' })
     case 'grpc':
-      throw new Error('etcd/main.go is the generator for the protocol of etcd')
+    case 'nats':
+      throw new Error(`bench/generator has ${over}`)
   }
 }
 

@@ -41,12 +41,12 @@ export function report(result: Result): string {
     errorLines(result.measurements),
     others.length > 0 && otherTable(others),
     stalls.length > 0 && stallTable(stalls),
-    loads.some(isEtcd) && ratioTable(loads),
+    loads.some(isOther) && ratioTable(loads),
   ]
   return sections.filter((section) => section !== false && section !== '').join('\n\n')
 }
 
-function about({ machine, versions, given, settings }: Result): string {
+function about({ machine, versions, given, left_out, settings }: Result): string {
   const { cores, processor, memory_gb, kernel, file_system, fdatasync_ms } = machine
   return [
     `${cores} cores (${processor}), ${shown(memory_gb)} GB, Linux ${kernel}`,
@@ -54,7 +54,16 @@ function about({ machine, versions, given, settings }: Result): string {
     pairs(versions),
     pairs(settings),
     ...Object.entries(given).map(([side, how]) => `${side}: ${how}`),
+    ...leftOutLines(left_out),
   ].join('\n')
+}
+
+/** Scenarios that a system lacks for the same reason share a line. */
+function leftOutLines(leftOut: Result['left_out']): string[] {
+  const groups = Map.groupBy(leftOut, ({ system, reason }) => `${system}: ${reason}`)
+  return [...groups].map(
+    ([about, group]) => `without ${group.map(({ scenario }) => scenario).join(', ')} of ${about}`,
+  )
 }
 
 const pairs = (values: Readonly<Record<string, string | number>>): string =>
@@ -106,28 +115,32 @@ function byNode(figures: Figures, name: string): string {
 }
 
 function otherTable(summaries: readonly Summary[]): string {
-  const etcd = new Map(summaries.filter(isEtcd).map(({ scenario, figures }) => [scenario, figures]))
+  const systems = [...new Set(summaries.filter(isOther).map(({ system }) => system))]
   const rows = summaries
-    .filter((summary) => !isEtcd(summary))
+    .filter((summary) => !isOther(summary))
     .flatMap(({ scenario, figures }) =>
       Object.entries(figures).map(([name, value]) => {
-        const other = etcd.get(scenario)?.[name]
-        const comparison = etcd.size > 0 ? [shown(other), ratio(value, other)] : []
-        return [scenario, name.replaceAll('_', ' '), shown(value), ...comparison]
+        const comparisons = systems.flatMap((system) => {
+          const other = summaries.find((each) => each.system === system && each.scenario === scenario)
+          const otherValue = other?.figures[name]
+          return [shown(otherValue), ratio(value, otherValue)]
+        })
+        return [scenario, name.replaceAll('_', ' '), shown(value), ...comparisons]
       }),
     )
-  const header = ['scenario', 'figure', 'quorate', ...(etcd.size > 0 ? ['etcd', 'ratio'] : [])]
+  const header = ['scenario', 'figure', 'quorate', ...systems.flatMap((system) => [system, 'ratio'])]
   return table(header, rows, 2)
 }
 
-/** Each side of quorate divided by etcd: above 1 is better for operations a second, below 1 for all others. */
+/** Each side of quorate divided by each other system: above 1 is better for operations a second, else below 1. */
 function ratioTable(summaries: readonly Summary[]): string {
-  const etcd = new Map(summaries.filter(isEtcd).map((summary) => [summary.scenario, summary]))
   const rows = summaries.flatMap((summary) => {
-    const other = etcd.get(summary.scenario)
-    if (other === undefined || other === summary) return []
-    const ratios = RATIO_COLUMNS.map(([, name]) => ratio(summary.figures[name], other.figures[name]))
-    return [[summary.scenario, `${summary.side} / ${other.side}`, ...ratios]]
+    if (isOther(summary)) return []
+    const others = summaries.filter((each) => isOther(each) && each.scenario === summary.scenario)
+    return others.map((other) => {
+      const ratios = RATIO_COLUMNS.map(([, name]) => ratio(summary.figures[name], other.figures[name]))
+      return [summary.scenario, `${summary.side} / ${other.side}`, ...ratios]
+    })
   })
   return table(['scenario', 'ratio', ...RATIO_COLUMNS.map(([header]) => header)], rows, 2)
 }
@@ -150,7 +163,7 @@ function stallTable(summaries: readonly Summary[]): string {
 
 const STALLED = ['n1', 'n2', 'n3'] as const
 
-const isEtcd = ({ system }: Summary): boolean => system === 'etcd'
+const isOther = ({ system }: Summary): boolean => system !== 'quorate'
 
 const ratio = (value: number | undefined, other: number | undefined): string =>
   value === undefined || other === undefined || other === 0 ? '–' : `${shown(value / other)} ×`

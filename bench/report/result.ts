@@ -6,7 +6,7 @@ import { median } from './median.ts'
 export interface Measurement extends Measured {
   readonly scenario: string
   readonly side: string
-  readonly system: 'quorate' | 'etcd'
+  readonly system: string
   readonly round: number
 }
 
@@ -24,6 +24,12 @@ export interface Result {
   readonly versions: Readonly<Record<string, string>>
   /** By side: how it was run, in sentences. */
   readonly given: Readonly<Record<string, string>>
+  /** Scenarios that a system did not take part in. */
+  readonly left_out: readonly {
+    readonly system: string
+    readonly scenario: string
+    readonly reason: string
+  }[]
   readonly settings: Readonly<Record<string, number>>
   readonly measurements: readonly Measurement[]
 }
@@ -32,7 +38,7 @@ export interface Result {
 export interface Summary {
   readonly scenario: string
   readonly side: string
-  readonly system: 'quorate' | 'etcd'
+  readonly system: string
   readonly figures: Figures
 }
 

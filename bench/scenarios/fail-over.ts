@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Cluster, type ClusterNode, kill, settled } from '../clusters/cluster.ts'
-import { sendOnce } from '../load/http-connection.ts'
 import { keyName } from '../load/load.ts'
 import { median } from '../report/median.ts'
 import type { Scenario } from './scenario.ts'
@@ -29,16 +28,16 @@ export const FAIL_OVER: Scenario = {
 }
 
 /**
- * Over HTTP, to the other nodes in turn. A new write begins every few milliseconds, since a node may hold a write that
+ * Through the other nodes in turn. A new write begins every few milliseconds, since a node may hold a write that
  * it has sent to the dead leader until it times out.
  */
 async function untilWritten(cluster: Cluster, nodes: readonly ClusterNode[]): Promise<number> {
   const begin = performance.now()
   let endedAt: number | undefined
   for (let count = 0; endedAt === undefined; count++) {
-    const url = nodes[count % nodes.length]?.url ?? ''
-    const request = cluster.dialect.put(keyName(0), Buffer.from('fail-over'))
-    sendOnce(url, request).then(
+    const node = nodes[count % nodes.length]
+    if (node === undefined) throw new Error('there is no other node')
+    cluster.put(node, keyName(0), 'fail-over').then(
       () => {
         endedAt ??= performance.now()
       },

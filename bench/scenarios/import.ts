@@ -13,7 +13,6 @@ export const IMPORT: Scenario = {
   about: `quorate import of ${FOLDERS * FILES} small files in ${FOLDERS} folders`,
   store: 'filled',
   per: 'system',
-  onlyQuorate: true,
   async measure({ cluster }, { directory, valueBytes }) {
     const tree = await mkdtemp(join(directory, 'tree-'))
     await plant(tree, Buffer.alloc(valueBytes, 'a small file '))

@@ -53,9 +53,16 @@ export const EMPTY_LOAD: Scenario = scenario(
 
 export const LOADS: readonly Scenario[] = [
   ...puts,
+  scenario('creates', 'creations of keys, if they do not exist, 64 in flight', {
+    in_flight: 64,
+    writes: 'create',
+  }),
+  scenario('updates', 'updates of keys, if they have the revision of the last answer, 64 in flight', {
+    in_flight: 64,
+    writes: 'update',
+  }),
   ...gets,
   scenario('get-lease', 'gets by the lease of the leader, 64 in flight', get64('lease'), {
-    onlyQuorate: true,
     async measure(side, setting) {
       await setLeases(side.cluster, true)
       try {
@@ -65,7 +72,11 @@ export const LOADS: readonly Scenario[] = [
       }
     },
   }),
-  scenario('get-stale', 'stale gets (etcd: serializable), 64 in flight', get64('stale')),
+  scenario(
+    'get-stale',
+    'stale gets (etcd: serializable; NATS: by any replica), 64 in flight',
+    get64('stale'),
+  ),
   scenario('mixed', '90 % linearizable gets and 10 % puts, 64 in flight', { in_flight: 64, reads: 0.9 }),
   scenario('range', `linearizable ranges of ${RANGE} keys, 16 in flight`, {
     in_flight: 16,

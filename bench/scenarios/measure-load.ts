@@ -19,6 +19,7 @@ export async function loadFor(side: Side, setting: Setting, wish: LoadWish): Pro
     rate: setting.rate,
     reads: 0,
     consistency: 'linearizable',
+    writes: 'put',
     range: 1,
     keys: setting.keys,
     fill_from: null,
@@ -53,7 +54,7 @@ export async function measureLoad(side: Side, setting: Setting, wish: LoadWish):
 
 interface NodeSample {
   readonly process: ProcessSample | undefined
-  readonly syncs: number
+  readonly syncs: number | undefined
 }
 
 function samplesOf(cluster: Cluster, nodes: readonly ClusterNode[]): Promise<NodeSample[]> {

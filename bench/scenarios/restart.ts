@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { kill, settled } from '../clusters/cluster.ts'
-import { sendOnce } from '../load/http-connection.ts'
 import { keyName } from '../load/load.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -15,13 +14,17 @@ const restart: Omit<Scenario, 'name' | 'about' | 'store'> = {
     kill(follower)
     const begin = performance.now()
     const restarted = cluster.restart(follower.name)
-    const read = cluster.dialect.get(keyName(0), 'stale')
-    await until(async () => (await sendOnce(follower.url, read)).length > 0)
-    const firstReadMs = performance.now() - begin
-    await until(() => cluster.isReady(follower))
-    const readyMs = performance.now() - begin
+    const sinceBegin = async (condition: () => Promise<boolean>): Promise<number> => {
+      await until(condition)
+      return performance.now() - begin
+    }
+    const { readCopy } = cluster
+    const firstRead = readCopy && {
+      first_stale_read_ms: await sinceBegin(() => readCopy(follower, keyName(0)).then(() => true)),
+    }
+    const readyMs = await sinceBegin(() => cluster.isReady(follower))
     await restarted
-    return { figures: { first_stale_read_ms: firstReadMs, ready_ms: readyMs } }
+    return { figures: { ...firstRead, ready_ms: readyMs } }
   },
 }
 

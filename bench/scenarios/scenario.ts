@@ -8,7 +8,11 @@ import type { Program } from '../load/run-generator.ts'
 export interface Side {
   /** As the tables show it. */
   readonly name: string
+  /** How it is run, for the report. */
+  readonly about: string
   readonly cluster: Cluster
+  /** Scenarios that it does not take part in, with the reason. */
+  readonly without: Readonly<Record<string, string>>
   readonly over: Over
   readonly generator: Program
   /** The nodes that the load is sent to. */
@@ -51,8 +55,6 @@ export interface Scenario {
   readonly store: 'empty' | 'filled' | 'ten million'
   /** Measured once for each protocol, or once for each system. */
   readonly per: 'protocol' | 'system'
-  /** etcd has no counterpart. */
-  readonly onlyQuorate?: true
   /** It runs only when it is named, or with --long, like those with ten million keys. */
   readonly takesLong?: true
   /** It kills and starts nodes. */

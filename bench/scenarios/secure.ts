@@ -24,6 +24,7 @@ function loadOn({ nodes, access }: RunningCluster, setting: Setting, wish: Wish)
     connections: 1,
     rate: null,
     consistency: 'linearizable',
+    writes: 'put',
     range: 1,
     keys: KEYS,
     fill_from: null,
@@ -82,7 +83,6 @@ export const SECURE: Scenario = {
   about: `TLS and rights against neither: ${PAIRS} pairs of each load on two clusters of their own`,
   store: 'empty',
   per: 'system',
-  onlyQuorate: true,
   takesLong: true,
   async measure(_, setting) {
     const directory = await mkdtemp(join(setting.directory, 'secure-'))
@@ -115,7 +115,6 @@ export const WRONG_LOGINS: Scenario = {
   about: `rate of puts while another process tries ${WRONG_LOGINS_PER_S} wrong logins/s, against without; TLS and rights`,
   store: 'empty',
   per: 'system',
-  onlyQuorate: true,
   takesLong: true,
   async measure(_, setting) {
     const directory = await mkdtemp(join(setting.directory, 'wrong-logins-'))

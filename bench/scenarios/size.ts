@@ -12,7 +12,6 @@ const LOOK_EVERY_MS = 50
 
 const size: Omit<Scenario, 'name' | 'about' | 'store'> = {
   per: 'system',
-  onlyQuorate: true,
   breaksNodes: true,
   async measure({ cluster }, { directory }) {
     const [leader, follower] = await settled(cluster)

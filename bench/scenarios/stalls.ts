@@ -26,7 +26,6 @@ function stalls(name: string, about: string, { rangeKeysMax, rangeBytesMax }: Li
     about,
     store: 'empty',
     per: 'system',
-    onlyQuorate: true,
     async measure(_, { directory }) {
       const cluster = await startMeasured(await mkdtemp(join(directory, 'stalls-')))
       atTheEnd(async () => cluster.stop())

@@ -3,10 +3,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { settled } from '../clusters/cluster.ts'
 import { BEGUN } from '../load/load.ts'
-import { NODE_WATCH_GENERATOR, startGenerator } from '../load/run-generator.ts'
+import { NODE_GENERATOR, NODE_WATCH_GENERATOR, startGenerator } from '../load/run-generator.ts'
 import { WATCHING, type WatchLoad, type WatchReport } from '../load/watch-load.ts'
 import { sample } from '../measure/processes.ts'
-import type { Scenario, Side } from './scenario.ts'
+import type { Scenario } from './scenario.ts'
 
 const WATCHERS = 10_000
 /** A node has 50,000 at most, so these are spread over all nodes. */
@@ -35,9 +35,11 @@ function watching(
       const endpoints = watchers === MANY_WATCHERS ? nodes.map((node) => node.url) : [url]
       const cpuOfAll = (): number =>
         nodes.reduce((sum, node) => sum + (node.pid === undefined ? 0 : sample(node.pid).cpuMicros), 0)
+      // The library watches for all protocols of quorate whose generator is in TypeScript.
+      const usesClient = side.generator === NODE_GENERATOR
       if (pid === undefined) throw new Error('the process of the leader is not known')
       const load: WatchLoad = {
-        over: side.over === 'grpc' ? 'grpc' : 'client',
+        over: usesClient ? 'client' : side.over,
         endpoints,
         connections: watchers / SHARED,
         watchers,
@@ -49,7 +51,7 @@ function watching(
       }
       await sleep(QUIET_MS)
       const without = sample(pid)
-      const generator = startGenerator(generatorOf(side), load)
+      const generator = startGenerator(usesClient ? NODE_WATCH_GENERATOR : side.generator, load)
       await generator.expect(WATCHING)
       await sleep(QUIET_MS)
       const idle = sample(pid)
@@ -79,12 +81,6 @@ function watching(
       }
     },
   }
-}
-
-function generatorOf({ cluster, over, generator }: Side) {
-  if (over === 'grpc') return generator
-  if (cluster.system === 'quorate') return NODE_WATCH_GENERATOR
-  throw new Error('watches of etcd need its Go client, which Go builds')
 }
 
 export const WATCHES: readonly Scenario[] = [

@@ -14,14 +14,15 @@ let asked: string[]
 beforeEach(async () => {
   asked = []
   server = createServer((request, response) => {
-    asked.push(`${request.method} ${request.url}`)
+    const { 'if-match': match, 'if-none-match': noneMatch } = request.headers
+    asked.push([request.method, request.url, match, noneMatch].filter(Boolean).join(' '))
     request.resume()
     if (request.url === '/chunks') {
       for (const part of ['[1,', '2', ',3]']) response.write(part)
       response.end()
     } else if (request.url === '/large') response.end('x'.repeat(300_000))
     else if (request.url === '/break') response.destroy()
-    else response.end('{}')
+    else response.end(JSON.stringify({ mod_revision: asked.length }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -40,6 +41,7 @@ const load = (wish: Partial<Load>): Load => ({
   rate: null,
   reads: 0,
   consistency: 'linearizable',
+  writes: 'put',
   range: 1,
   keys: 50,
   fill_from: null,
@@ -56,6 +58,17 @@ test('it fills a store: every key once', async () => {
   expect(asked.length).toBe(50)
   expect(new Set(asked).size).toBe(50)
   expect(operations).toBe(50)
+})
+
+test('an update over HTTP states the revision that the last answer had', async () => {
+  const running = startLoad(NODE_GENERATOR, load({ writes: 'update', in_flight: 1 }))
+  await running.begun
+  while (asked.length < 40) await new Promise((resolve) => setImmediate(resolve))
+  running.stop()
+  expect((await running.report).errors).toEqual({})
+  expect(asked.slice(0, 16).every((what) => / \*$/.test(what))).toBe(true)
+  const conditions = asked.slice(16, 40).map((what) => what.split(' ')[2])
+  expect(conditions).toEqual(Array.from({ length: 24 }, (_, at) => `"${at + 1}"`))
 })
 
 test('it goes on until it is told to stop, and reports what it saw', async () => {
@@ -75,6 +88,6 @@ test('the bare connection reads answers in chunks and in many parts, and connect
   const connection = new HttpConnection(url)
   const ask = (path: string) => connection.send({ method: 'GET', path })
   await expect(ask('/break')).rejects.toThrow('connection closed')
-  expect((await ask('/')).body.toString()).toBe('{}')
+  expect((await ask('/')).body.toString()).toMatch(/^{.*}$/)
   connection.close()
 })

@@ -10,7 +10,7 @@ import { MuxTarget } from '../../bench/load/mux-target.ts'
 const [SUCCESS, PROBLEM] = [0, 1]
 let server: WebSocketServer
 let target: MuxTarget
-let messages: [id: number, op: number, timeoutMs: number, key: unknown][][]
+let messages: [id: number, op: number, timeoutMs: number, key: unknown, ...more: unknown[]][][]
 
 beforeEach(async () => {
   messages = []
@@ -22,7 +22,7 @@ beforeEach(async () => {
       messages.push(items)
       const answers = items.map(([id, op, , key]) => {
         if (String(key) === 'refused') return [id, PROBLEM, { code: 'overloaded' }]
-        return op === 3 ? [id, SUCCESS, 7, String(key) === 'absent' ? null : []] : [id, SUCCESS, 7]
+        return op === 3 ? [id, SUCCESS, 7, String(key) === 'absent' ? null : []] : [id, SUCCESS, 7, 2, 6, 3]
       })
       // Answers may come in any order.
       socket.send(pack(answers.reverse()))
@@ -64,4 +64,10 @@ test('a connection that breaks fails what is under way and all that follows', as
   const first = target.put('b', Buffer.from('value'))
   await expect(first).rejects.toThrow('connection closed')
   await expect(target.put('c', Buffer.from('value'))).rejects.toThrow('connection closed')
+})
+
+test('an update has a condition, and resolves with the new revision of the key', async () => {
+  const value = Buffer.from('value')
+  expect(await Promise.all([target.update('a', value, 0), target.update('b', value, 5)])).toEqual([6, 6])
+  expect(messages.flat().map((item) => item.at(-1))).toEqual([{ if_none_match: '*' }, { if_match: [5] }])
 })

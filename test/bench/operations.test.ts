@@ -11,6 +11,7 @@ const LOAD: Load = {
   rate: null,
   reads: 0,
   consistency: 'linearizable',
+  writes: 'put',
   range: 1,
   keys: 100,
   fill_from: null,
@@ -23,10 +24,18 @@ const LOAD: Load = {
 class FakeTarget implements Target {
   readonly asked: string[] = []
   readonly values: Uint8Array[] = []
+  /** Number of the request that it refuses. */
+  refuses = 0
 
   async put(key: string, value: Uint8Array): Promise<void> {
     this.asked.push(`put ${key}`)
     this.values.push(Uint8Array.from(value))
+  }
+
+  async update(key: string, _: Uint8Array, revision: number): Promise<number> {
+    this.asked.push(`update ${key} ${revision}`)
+    if (this.asked.length === this.refuses) throw new Error('conflict')
+    return this.asked.length
   }
 
   async get(key: string, consistency: string): Promise<void> {
@@ -46,6 +55,38 @@ async function operate(load: Partial<Load>, times: number): Promise<FakeTarget> 
   for (let time = 0; time < times; time++) await next()
   return target
 }
+
+const targetsOf = (asked: readonly string[]): (string | undefined)[] =>
+  asked.map((what) => what.split(' ')[1])
+
+test('creations are of keys that no store has, each once', async () => {
+  const { asked } = await operate({ writes: 'create' }, 50)
+  expect(asked.every((what) => /^update new-\S+ 0$/.test(what))).toBe(true)
+  expect(new Set(asked).size).toBe(50)
+})
+
+test('updates state the revision of the last answer, of the key whose turn is the longest ago', async () => {
+  const { asked } = await operate({ writes: 'update', in_flight: 1 }, 40)
+  const keys = targetsOf(asked)
+  const first = keys.slice(0, 16)
+  expect(new Set(first).size).toBe(16)
+  expect(keys.slice(16, 32)).toEqual(first)
+  expect(asked.map((what) => Number(what.split(' ')[2]))).toEqual(
+    asked.map((_, at) => (at < 16 ? 0 : at - 15)),
+  )
+})
+
+test('a key whose update fails is replaced by a new one, and no other is lost', async () => {
+  const target = new FakeTarget()
+  target.refuses = 3
+  const next = operationsOf({ ...LOAD, writes: 'update' }, target)
+  for (let time = 0; time < 32; time++) await next()?.catch(() => {})
+  const keys = targetsOf(target.asked)
+  expect(keys.slice(16).map((key, at) => key === keys[at])).toEqual(
+    Array.from({ length: 16 }, (_, at) => at !== 2),
+  )
+  expect(target.asked[18]).toMatch(/ 0$/)
+})
 
 const verbs = (asked: readonly string[]): Set<string | undefined> =>
   new Set(asked.map((what) => what.split(' ')[0]))

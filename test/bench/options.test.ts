@@ -5,7 +5,7 @@ const names = (...args: string[]): string[] => optionsOf(args).scenarios.map(({ 
 
 test.each([
   [['--only', 'put-65'], 'There is no scenario put-65. npm run bench -- --list shows all.'],
-  [['--against', 'redis'], 'There is no comparison with redis. Write --against etcd, or etcd:3.4.'],
+  [['--against', 'etcd,redis'], '--against takes etcd, etcd:3.4, nats, nats:default, not redis.'],
   [['--over', 'udp'], '--over takes http, client, mux, grpc, not udp.'],
   [['--keys', '1e6'], '--keys takes a whole number from 1 on, not 1e6.'],
   [['--seconds', '0'], '--seconds takes a number of seconds above 0, not 0.'],
@@ -40,6 +40,12 @@ test('a comparison has two rounds unless told otherwise', () => {
   expect(optionsOf([]).rounds).toBe(1)
   expect(optionsOf(['--against', 'etcd']).rounds).toBe(2)
   expect(optionsOf(['--against', 'etcd', '--rounds', '3']).rounds).toBe(3)
+})
+
+test('a comparison has several systems, each once', () => {
+  const against = (text: string): string[] => optionsOf(['--against', text]).against.map(({ name }) => name)
+  expect(optionsOf([]).against).toEqual([])
+  expect(against('nats,etcd,nats,nats:default')).toEqual(['nats', 'etcd', 'nats:default'])
 })
 
 test('--help names every flag', () => {

@@ -13,7 +13,7 @@ const cost = {
 }
 
 function load(side: string, round: number, opsPerS: number, p99: number): Measurement {
-  const system = side === 'etcd' ? 'etcd' : 'quorate'
+  const system = side.startsWith('quorate') ? 'quorate' : side
   const latencies = { p50_ms: p99 / 10, p99_ms: p99, p999_ms: 12_345, max_ms: 12_345 }
   const figures = {
     ops_per_s: opsPerS,
@@ -26,7 +26,7 @@ function load(side: string, round: number, opsPerS: number, p99: number): Measur
   return { scenario: 'put-1000', side, system, round, figures, errors: {} }
 }
 
-const restart = (system: 'quorate' | 'etcd', ms: number): Measurement => ({
+const restart = (system: string, ms: number): Measurement => ({
   scenario: 'restart',
   side: system,
   system,
@@ -46,14 +46,21 @@ const RESULT: Result = {
   },
   versions: { node: 'v24.0.0' },
   given: { etcd: 'ten connections' },
+  left_out: [
+    { system: 'nats', scenario: 'mixed', reason: 'a reason' },
+    { system: 'nats', scenario: 'get-1', reason: 'a reason' },
+    { system: 'nats', scenario: 'range', reason: 'another' },
+  ],
   settings: { keys: 1_000_000 },
   measurements: [
     load('quorate client', 1, 20_000, 8),
     load('etcd', 1, 10_000, 32),
     load('quorate client', 2, 40_000, 12),
     load('etcd', 2, 10_000, 48),
+    load('nats:default', 1, 60_000, 20),
     restart('quorate', 250),
     restart('etcd', 1000),
+    { ...restart('nats:default', 0), figures: {} },
   ],
 }
 
@@ -68,12 +75,19 @@ test('each figure is the median of its rounds', () => {
   expect(client).toMatchObject({ side: 'quorate client', figures: { ops_per_s: 30_000, p99_ms: 10 } })
 })
 
-test('tables show both sides and what quorate is divided by etcd', () => {
+test('tables show all sides, what quorate is divided by each other system, and what was left out', () => {
   const text = report(RESULT)
   expect(words(text, 'put-1000')[0]).toBe('put-1000 quorate client 30,000 1 10 12,345 12,345 10 1 0')
-  expect(words(text, 'put-1000').at(-1)).toBe('put-1000 quorate client / etcd 3 × 0.25 × 0.25 × 1 × 1 × 1 ×')
-  expect(words(text, 'restart')).toEqual(['restart first stale read ms 250 1,000 0.25 ×'])
+  expect(words(text, 'put-1000').slice(-2)).toEqual([
+    'put-1000 quorate client / etcd 3 × 0.25 × 0.25 × 1 × 1 × 1 ×',
+    'put-1000 quorate client / nats:default 0.5 × 0.5 × 0.5 × 1 × 1 × 1 ×',
+  ])
+  expect(words(text, 'restart')).toEqual(['restart first stale read ms 250 1,000 0.25 × – –'])
   expect(text).toContain('etcd: ten connections')
+  expect(words(text, 'without')).toEqual([
+    'without mixed, get-1 of nats: a reason',
+    'without range of nats: another',
+  ])
 })
 
 test('what was not measured is shown as a dash', () => {

@@ -1,25 +1,26 @@
 import { expect, test } from 'vitest'
 import type { Cluster } from '../../bench/clusters/cluster.ts'
-import { quorateHttp } from '../../bench/load/dialects.ts'
 import { run } from '../../bench/run.ts'
 import type { Scenario, Setting, Side } from '../../bench/scenarios/scenario.ts'
 
 /** A cluster of one node that is always ready, and no process. */
-const fakeCluster = (system: Cluster['system']): Cluster => ({
+const fakeCluster = (system: string): Cluster => ({
   system,
   version: '1',
-  dialect: quorateHttp,
   nodes: async () => [{ name: 'n1', url: 'http://127.0.0.1:1', pid: undefined }],
   view: async () => ({ leader: 'n1', term: 1, applied: 1 }),
   isReady: async () => true,
   syncs: async () => 0,
+  put: async () => {},
   restart: async () => {},
 })
 
 const [quorate, etcd] = [fakeCluster('quorate'), fakeCluster('etcd')]
 const side = (name: string, cluster: Cluster): Side => ({
   name,
+  about: '',
   cluster,
+  without: cluster === etcd ? { lacking: 'a reason' } : {},
   over: 'http',
   generator: { command: 'false', args: [] },
   to: 'leader',
@@ -69,6 +70,6 @@ test('a scenario of the whole system runs once for each system', async () => {
   expect(await order({ per: 'system' }, 1)).toEqual(['1 quorate', '1 etcd'])
 })
 
-test('etcd is left out where it has no counterpart', async () => {
-  expect(await order({ onlyQuorate: true }, 1)).toEqual(['1 quorate http', '1 quorate client'])
+test('a system is left out of the scenarios that it lacks', async () => {
+  expect(await order({ name: 'lacking' }, 1)).toEqual(['1 quorate http', '1 quorate client'])
 })

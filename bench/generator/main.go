@@ -1,6 +1,5 @@
-// The load generator for etcd, on its own client (clientv3). With watchers it is that of watch.go. Otherwise it does
-// what bench/load/generator.ts does for quorate:
-// reads a Load as one line of JSON, prints "begun" when the warm-up is over, and then the report as one line of JSON.
+// The load generator for systems whose best client is in Go: store.go lists them. With watchers it is that of watch.go.
+// Otherwise it does what bench/load/generator.ts does for quorate: reads a Load as one line of JSON, prints "begun" when the warm-up is over, and then the report as one line of JSON.
 // What the fields mean and which operations count is said in bench/load/load.ts and bench/load/loop.ts.
 package main
 
@@ -8,7 +7,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand"
@@ -19,18 +17,19 @@ import (
 	"syscall"
 	"time"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
 type load struct {
+	Over          string
 	Endpoints     []string
 	Connections   int
 	InFlight      int `json:"in_flight"`
 	Rate          *float64
 	Reads         float64
 	Consistency   string
+	Writes        string
 	Range         int64
 	Keys          int64
 	FillFrom      *int64  `json:"fill_from"`
@@ -56,8 +55,15 @@ type run struct {
 	begin     time.Time
 	countFrom time.Duration
 	noise     []byte
+	updated   chan updatedKey
 	// Changed by all workers.
-	endsAt, arrivals, filled int64
+	endsAt, arrivals, filled, created int64
+}
+
+// A key that the load updates, with its revision; 0: it does not exist yet.
+type updatedKey struct {
+	name     string
+	revision int64
 }
 
 // What one worker has seen; the tallies of all are merged at the end.
@@ -71,6 +77,8 @@ const (
 	noiseBytes     = 4 << 20
 	afterError     = 20 * time.Millisecond
 	requestTimeout = 5 * time.Second
+	// As in bench/load/operations.ts.
+	updatedKeysPerWorker = 16
 )
 
 func main() {
@@ -85,11 +93,7 @@ func main() {
 	}
 	r := &run{endsAt: math.MaxInt64}
 	check(json.Unmarshal(line, &r.load))
-	clients := make([]*clientv3.Client, r.Connections)
-	for i := range clients {
-		clients[i], err = clientv3.New(clientv3.Config{Endpoints: r.Endpoints, DialTimeout: requestTimeout})
-		check(err)
-	}
+	stores := connect(r.Over, r.Endpoints, r.Connections)
 	r.noise = make([]byte, noiseBytes+r.ValueBytes)
 	rand.Read(r.noise)
 	if r.FillFrom != nil {
@@ -97,6 +101,10 @@ func main() {
 	}
 
 	r.begin = time.Now()
+	r.updated = make(chan updatedKey, r.InFlight*updatedKeysPerWorker)
+	for i := 0; r.Writes == "update" && i < cap(r.updated); i++ {
+		r.updated <- updatedKey{name: r.newName()}
+	}
 	r.countFrom = seconds(r.WarmupSeconds)
 	if r.Seconds != nil {
 		r.endsAt = int64(r.countFrom + seconds(*r.Seconds))
@@ -119,7 +127,7 @@ func main() {
 		go func(i int) {
 			defer workers.Done()
 			random := rand.New(rand.NewSource(r.begin.UnixNano() + int64(i)))
-			tallies[i] = r.work(clients[i%len(clients)], random)
+			tallies[i] = r.work(stores[i%len(stores)], random)
 		}(i)
 	}
 	workers.Wait()
@@ -142,7 +150,7 @@ func (r *run) nextDue() time.Duration {
 func (r *run) isOver(due time.Duration) bool { return int64(due) >= atomic.LoadInt64(&r.endsAt) }
 
 // One operation after the other, until the time is over or every key is written.
-func (r *run) work(client *clientv3.Client, random *rand.Rand) tally {
+func (r *run) work(s store, random *rand.Rand) tally {
 	t := tally{errors: map[string]int{}, lastAnswer: r.countFrom}
 	for {
 		due := r.nextDue()
@@ -157,7 +165,7 @@ func (r *run) work(client *clientv3.Client, random *rand.Rand) tally {
 			return t
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-		err := operate(ctx, client)
+		err := operate(ctx, s)
 		cancel()
 		answered := r.now()
 		if due >= r.countFrom {
@@ -175,7 +183,7 @@ func (r *run) work(client *clientv3.Client, random *rand.Rand) tally {
 }
 
 // It fails unless the answer is a success.
-type operation func(ctx context.Context, client *clientv3.Client) error
+type operation func(ctx context.Context, s store) error
 
 // nil when every key is written.
 func (r *run) next(random *rand.Rand) operation {
@@ -187,38 +195,60 @@ func (r *run) next(random *rand.Rand) operation {
 		return r.put(key, random)
 	}
 	if r.Reads == 0 || random.Float64() >= r.Reads {
-		return r.put(random.Int63n(r.Keys), random)
+		switch r.Writes {
+		case "create":
+			return r.create(random)
+		case "update":
+			return r.update(random)
+		default:
+			return r.put(random.Int63n(r.Keys), random)
+		}
 	}
+	stale := r.Consistency == "stale"
 	if r.Range == 1 {
-		return r.get(random.Int63n(r.Keys))
+		key := keyName(random.Int63n(r.Keys))
+		return func(ctx context.Context, s store) error { return s.get(ctx, key, stale) }
 	}
-	starts := r.Keys - r.Range + 1
-	if starts < 1 {
-		starts = 1
-	}
-	return r.get(random.Int63n(starts), clientv3.WithFromKey(), clientv3.WithLimit(r.Range))
+	from := keyName(random.Int63n(max(1, r.Keys-r.Range+1)))
+	return func(ctx context.Context, s store) error { return s.list(ctx, from, r.Range, stale) }
 }
 
 func (r *run) put(key int64, random *rand.Rand) operation {
-	at := random.Intn(noiseBytes)
-	value := string(r.noise[at : at+r.ValueBytes])
-	return func(ctx context.Context, client *clientv3.Client) error {
-		_, err := client.Put(ctx, keyName(key), value)
+	value := r.value(random)
+	return func(ctx context.Context, s store) error { return s.put(ctx, keyName(key), value) }
+}
+
+func (r *run) create(random *rand.Rand) operation {
+	name, value := r.newName(), r.value(random)
+	return func(ctx context.Context, s store) error {
+		_, err := s.create(ctx, name, value)
 		return err
 	}
 }
 
-func (r *run) get(key int64, options ...clientv3.OpOption) operation {
-	if r.Consistency == "stale" {
-		options = append(options, clientv3.WithSerializable())
-	}
-	return func(ctx context.Context, client *clientv3.Client) error {
-		answer, err := client.Get(ctx, keyName(key), options...)
-		if err == nil && len(answer.Kvs) == 0 {
-			return errNotFound
+// The key whose last update is the longest ago. After an error its revision is not known: another key replaces it.
+func (r *run) update(random *rand.Rand) operation {
+	value := r.value(random)
+	return func(ctx context.Context, s store) error {
+		key := <-r.updated
+		revision, err := s.update(ctx, key.name, value, key.revision)
+		if err == nil {
+			r.updated <- updatedKey{key.name, revision}
+		} else {
+			r.updated <- updatedKey{name: r.newName()}
 		}
 		return err
 	}
+}
+
+func (r *run) value(random *rand.Rand) string {
+	at := random.Intn(noiseBytes)
+	return string(r.noise[at : at+r.ValueBytes])
+}
+
+// A key that no load has written before.
+func (r *run) newName() string {
+	return fmt.Sprintf("new-%x-%010d", r.begin.UnixNano(), atomic.AddInt64(&r.created, 1))
 }
 
 func merged(tallies []tally, countFrom time.Duration, cpu int64) report {
@@ -255,8 +285,6 @@ func merged(tallies []tally, countFrom time.Duration, cpu int64) report {
 }
 
 func keyName(number int64) string { return fmt.Sprintf("key-%010d", number) }
-
-var errNotFound = errors.New("not_found")
 
 // Errors are counted by their code, where they have one.
 func kindOf(err error) string {

@@ -1,5 +1,5 @@
-// The generator of watches for etcd. It does what bench/load/watch-generator.ts does for quorate; what the fields mean
-// is said in bench/load/watch-load.ts.
+// The generator of watches. It does what bench/load/watch-generator.ts does for quorate; what the fields mean is said in
+// bench/load/watch-load.ts.
 package main
 
 import (
@@ -15,11 +15,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 type watchLoad struct {
+	Over          string
 	Endpoints     []string
 	Connections   int
 	Watchers      int64
@@ -57,17 +56,12 @@ type watchRun struct {
 func watchMain(line []byte, input *bufio.Reader) {
 	w := &watchRun{begin: time.Now(), countFrom: math.MaxInt64, errors: map[string]int{}}
 	check(json.Unmarshal(line, &w.watchLoad))
-	clients := make([]*clientv3.Client, w.Connections+1)
-	for i := range clients {
-		var err error
-		clients[i], err = clientv3.New(clientv3.Config{Endpoints: w.Endpoints, DialTimeout: requestTimeout})
-		check(err)
-	}
-	writer := clients[w.Connections]
+	stores := connect(w.Over, w.Endpoints, w.Connections+1)
+	writer := stores[w.Connections]
 	var begun sync.WaitGroup
 	for n := int64(0); n < w.Watchers; n++ {
 		begun.Add(1)
-		go w.watch(clients[n%int64(w.Connections)], keyName(n%w.WatchedKeys), &begun)
+		go w.watch(stores[n%int64(w.Connections)], keyName(n%w.WatchedKeys), &begun)
 	}
 	begun.Wait()
 	fmt.Println("watching")
@@ -100,7 +94,7 @@ func watchMain(line []byte, input *bufio.Reader) {
 			ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 			defer cancel()
 			value := fmt.Sprintf("%*d", w.ValueBytes, int64(due))
-			if _, err := writer.Put(ctx, keyName(key), value); err != nil {
+			if err := writer.put(ctx, keyName(key), value); err != nil {
 				w.mutex.Lock()
 				w.errors[kindOf(err)]++
 				w.mutex.Unlock()
@@ -150,23 +144,15 @@ func (w *watchRun) count() int {
 }
 
 // Counts the events of one watcher, until the process ends.
-func (w *watchRun) watch(client *clientv3.Client, key string, begun *sync.WaitGroup) {
-	isBegun := false
-	for answer := range client.Watch(context.Background(), key, clientv3.WithCreatedNotify()) {
-		check(answer.Err())
-		if answer.Created && !isBegun {
-			isBegun = true
-			begun.Done()
-		}
+func (w *watchRun) watch(s store, key string, begun *sync.WaitGroup) {
+	check(s.watch(context.Background(), key, sync.OnceFunc(begun.Done), func(value string) {
 		now := time.Since(w.begin)
-		for _, event := range answer.Events {
-			due, err := strconv.ParseInt(strings.TrimLeft(string(event.Kv.Value), " "), 10, 64)
-			check(err)
-			if due >= atomic.LoadInt64(&w.countFrom) {
-				w.mutex.Lock()
-				w.latencies = append(w.latencies, now-time.Duration(due))
-				w.mutex.Unlock()
-			}
+		due, err := strconv.ParseInt(strings.TrimLeft(value, " "), 10, 64)
+		check(err)
+		if due >= atomic.LoadInt64(&w.countFrom) {
+			w.mutex.Lock()
+			w.latencies = append(w.latencies, now-time.Duration(due))
+			w.mutex.Unlock()
 		}
-	}
+	}))
 }
