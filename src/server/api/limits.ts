@@ -40,6 +40,8 @@ export interface ApiLimits {
   readonly answersBytesMax: number
   /** Bytes of a response of etcd's API to a range that are held until its length is known. */
   readonly etcdHeldBytesMax: number
+  /** A larger response is held too, as long as clients have not taken fewer bytes than this of all answers. */
+  readonly etcdHeldTogetherBytesMax: number
   /** Memory of the rows of one range of etcd's API that is sorted by something else than its keys. */
   readonly etcdSortBytesMax: number
   /**
@@ -81,6 +83,7 @@ export const apiLimits: ApiLimits = {
   rangesMax: 64,
   answersBytesMax: 128 * MiB,
   etcdHeldBytesMax: 4 * MiB,
+  etcdHeldTogetherBytesMax: 32 * MiB,
   etcdSortBytesMax: 256 * MiB,
   etcdProgressMs: 5_000,
   streamMsMax: 10 * 60_000,

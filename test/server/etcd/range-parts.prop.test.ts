@@ -43,7 +43,13 @@ const request = fc.record({
 const nameOf = (number: number): Buffer =>
   Buffer.concat([Buffer.from(`k${String(number).padStart(3, '0')}`), Buffer.alloc(number % 5, number % 3)])
 
-const LIMITS = { etcdHeldBytesMax: 2_000, sliceRowsMax: 7, sliceBytesMax: 4_000, sliceKeysMax: 5 }
+const LIMITS = {
+  etcdHeldBytesMax: 2_000,
+  etcdHeldTogetherBytesMax: 10_000,
+  sliceRowsMax: 7,
+  sliceBytesMax: 4_000,
+  sliceKeysMax: 5,
+}
 
 test('a response is the message of its rows, byte for byte', async () => {
   await fc.assert(
@@ -94,7 +100,10 @@ test('a response is the message of its rows, byte for byte', async () => {
 test('a call that ends anywhere leaves no scan and no bytes', async () => {
   const node = new FakeNode()
   for (let at = 0; at < 200; at++) node.put(`k${String(at).padStart(3, '0')}`, Buffer.alloc(20_000, at))
-  const { port, api, http } = await serve({ node, limits: { etcdHeldBytesMax: 300_000, rangesMax: 6 } })
+  const { port, api, http } = await serve({
+    node,
+    limits: { etcdHeldBytesMax: 300_000, etcdHeldTogetherBytesMax: 0, rangesMax: 6 },
+  })
   const all = { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) }
   const requests = [all, { ...all, sortTarget: 3 }, { ...all, limit: 150 }, { ...all, minModRevision: 20 }]
   await fc.assert(

@@ -8,6 +8,7 @@ import {
   readTimeoutMs,
   withFrameHead,
 } from '../../../etcd/frames.ts'
+import { freePart } from '../../../etcd/key-values.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import { tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
@@ -367,7 +368,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     await new Promise<void>((resolve) => this.#drained.push(resolve))
   }
 
-  /** The parts of one message, of which the first has room for the head. */
+  /** The parts of one message: the first has room for the head, and those between it and the last have rows. */
   #write(parts: readonly Uint8Array[], taken?: () => void): void {
     const [first] = parts
     if (this.#isOver || first === undefined) return
@@ -375,7 +376,10 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     for (const part of parts) length += part.length
     withFrameHead(first, length)
     const last = parts.length - 1
-    for (const [at, part] of parts.entries()) this.#sendPart(part, at === last ? taken : undefined)
+    for (const [at, part] of parts.entries()) {
+      const isRows = at > 0 && at < last
+      this.#sendPart(part, at === last ? taken : isRows ? () => freePart(part) : undefined)
+    }
     // The transport counts it now.
     this.#call?.releaseRoom()
   }
@@ -406,7 +410,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
       for (let part = await values.next(); part !== undefined; part = await values.next()) {
         left -= part.length
         if (left < 0) break
-        this.#sendPart(part)
+        this.#sendPart(part, () => freePart(part))
         await this.drained()
         if (this.#isOver) return
       }
