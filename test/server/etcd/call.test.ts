@@ -1,7 +1,7 @@
 // Room that a call holds: it is given back however the call ends, and none is taken after its end. The time that each
 // of its operations has.
 
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { OutboundBudget } from '../../../src/server/api/budget.ts'
 import { callTimes, EtcdCall, type EtcdCaller } from '../../../src/server/etcd/call.ts'
 import type { EtcdApi } from '../../../src/server/etcd/etcd-api.ts'
@@ -46,5 +46,18 @@ test.each([
     expect(call.nextDeadline()).toBeLessThanOrEqual(performance.now() + atMost)
     // The end of a lease does not depend on a client.
     expect(call.cleanUpDeadline() - now).toBeGreaterThan(3_500)
+  },
+)
+
+test.each([1, 86_400_000, 2 ** 31 - 2, 2 ** 31 + 10_000, 99_999_999 * 3_600_000])(
+  'a call whose client waits for %i ms is not late before',
+  (statedMs) => {
+    const setTimer = vi.spyOn(globalThis, 'setTimeout')
+    const { call } = begin(1_000, callTimes(performance.now(), statedMs))
+    const stop = call.whenLate(() => {})
+    // Node.js runs a longer timer at once.
+    for (const [, ms = 0] of setTimer.mock.calls) expect(ms).toBeLessThan(2 ** 31)
+    stop()
+    setTimer.mockRestore()
   },
 )

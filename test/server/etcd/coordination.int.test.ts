@@ -133,6 +133,17 @@ test('a holder that asks again and does not wait keeps its lock', async () => {
   expect(await keys()).toEqual(['n', 'n/1'])
 })
 
+test('a key that its client has made before goes, too, when a client waits for it and gives up', async () => {
+  const { client, grant, keys } = await open()
+  await client.unary(RPC.campaign, { name, lease: await grant(1n), value: name })
+  const lease = await grant(2n)
+  for (const rpc of [RPC.campaign, RPC.lock]) {
+    await client.unary(RPC.put, { key: Buffer.from('n/2'), value: name, lease })
+    await expect(client.unary<object, object>(rpc, { name, lease }, { timeoutMs: 300 })).rejects.toThrow()
+    await vi.waitFor(async () => expect(await keys()).toEqual(['n/1']), { timeout: 10_000 })
+  }
+})
+
 test('a candidate without a lease removes a key that nobody holds, as in etcd', async () => {
   const { client, keys } = await open()
   await client.unary(RPC.put, { key: Buffer.from('n/3'), value: name })

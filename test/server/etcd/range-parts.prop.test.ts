@@ -24,8 +24,8 @@ const changes = fc.array(
   }),
   { minLength: 1, maxLength: 80 },
 )
-const revision = fc.oneof(fc.constant(0), fc.nat(30))
-const request = fc.record({
+const revision = fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(30) })
+const anyRequest = fc.record({
   from: fc.nat(NAMES),
   to: fc.option(fc.nat(NAMES)),
   limit: fc.oneof(fc.constant(0), fc.nat(50)),
@@ -40,60 +40,84 @@ const request = fc.record({
   maxCreateRevision: revision,
 })
 
+/** Most requests of clients: neither sorted by something else than keys, nor filtered. */
+const PLAIN = {
+  ...{ revision: 0, sortTarget: 0, countOnly: false },
+  ...{ minModRevision: 0, maxModRevision: 0, minCreateRevision: 0, maxCreateRevision: 0 },
+}
+const request = fc.oneof(
+  anyRequest,
+  anyRequest.map((drawn) => ({ ...drawn, ...PLAIN })),
+  anyRequest.map((drawn) => ({ ...drawn, ...PLAIN, from: 0, to: null })),
+)
+/** Up to so much, a response is read once. That of keys alone has about 1,000 bytes. */
+const held = fc.constantFrom(
+  { etcdHeldBytesMax: 2_000, etcdHeldTogetherBytesMax: 10_000 },
+  { etcdHeldBytesMax: 2_000, etcdHeldTogetherBytesMax: 0 },
+  { etcdHeldBytesMax: 200, etcdHeldTogetherBytesMax: 0 },
+)
+
 const nameOf = (number: number): Buffer =>
   Buffer.concat([Buffer.from(`k${String(number).padStart(3, '0')}`), Buffer.alloc(number % 5, number % 3)])
 
-const LIMITS = {
-  etcdHeldBytesMax: 2_000,
-  etcdHeldTogetherBytesMax: 10_000,
-  sliceRowsMax: 7,
-  sliceBytesMax: 4_000,
-  sliceKeysMax: 5,
-}
+const LIMITS = { sliceRowsMax: 7, sliceBytesMax: 4_000, sliceKeysMax: 5 }
 
 test('a response is the message of its rows, byte for byte', async () => {
   await fc.assert(
-    fc.asyncProperty(changes, fc.array(request, { minLength: 1, maxLength: 8 }), async (drawn, requests) => {
-      const node = new FakeNode()
-      const history = new Map<number, readonly KeyValue[]>()
-      for (const { name, valueBytes, isDeletion } of drawn) {
-        if (isDeletion) node.apply({ kind: 'delete', key: nameOf(name), condition: undefined, prev: false })
-        else node.put(nameOf(name), Buffer.alloc(valueBytes, name))
-        history.set(node.revision, node.records().map(encodeRow))
-      }
-      const { port, api, close } = await start({ node, limits: LIMITS })
-      const client = connect(`http://127.0.0.1:${port}`)
-      client.on('error', () => {})
-      try {
-        for (const asked of requests) {
-          const key = nameOf(asked.from)
-          const rangeEnd = asked.to === null ? Uint8Array.of(0) : nameOf(asked.to)
-          const at = Math.min(asked.revision, node.revision)
-          const message = { ...RangeRequest.decode(new Uint8Array()), ...asked, key, rangeEnd, revision: at }
-          const answer = await callGrpc(client, RPC.range.path, frame(RangeRequest.encode(message)))
-          expect([answer.status, answer.message]).toEqual([0, ''])
-          const [sent] = answer.messages
-          if (sent === undefined) expect.fail()
-          const { header } = RangeResponse.decode(sent)
-          expect(header?.revision).toBe(node.revision)
-          const all = history.get(at === 0 ? node.revision : at) ?? []
-          const rows = all.filter(
-            (row) =>
-              Buffer.compare(row.key, key) >= 0 &&
-              (asked.to === null || Buffer.compare(row.key, rangeEnd) < 0),
-          )
-          const found = asked.countOnly ? { kvs: [], more: false } : limited(arrange(rows, message), message)
-          const expected = RangeResponse.encode({ header, ...found, count: rows.length })
-          expect(Buffer.compare(sent, expected)).toBe(0)
+    fc.asyncProperty(
+      changes,
+      fc.array(request, { minLength: 20, maxLength: 40 }),
+      held,
+      async (drawn, requests, limits) => {
+        const node = new FakeNode()
+        const history = new Map<number, readonly KeyValue[]>()
+        for (const { name, valueBytes, isDeletion } of drawn) {
+          if (isDeletion) node.apply({ kind: 'delete', key: nameOf(name), condition: undefined, prev: false })
+          else node.put(nameOf(name), Buffer.alloc(valueBytes, name))
+          history.set(node.revision, node.records().map(encodeRow))
         }
-        await node.scansClosed()
-        expect([api.ranges.open, api.outbound.bytes, api.outbound.waiting]).toEqual([0, 0, 0])
-      } finally {
-        client.destroy()
-        await close()
-      }
-    }),
-    { numRuns: runs(30) },
+        const { port, api, close } = await start({ node, limits: { ...LIMITS, ...limits } })
+        const client = connect(`http://127.0.0.1:${port}`)
+        client.on('error', () => {})
+        try {
+          for (const asked of requests) {
+            const key = nameOf(asked.from)
+            const rangeEnd = asked.to === null ? Uint8Array.of(0) : nameOf(asked.to)
+            const at = Math.min(asked.revision, node.revision)
+            const message = {
+              ...RangeRequest.decode(new Uint8Array()),
+              ...asked,
+              key,
+              rangeEnd,
+              revision: at,
+            }
+            const answer = await callGrpc(client, RPC.range.path, frame(RangeRequest.encode(message)))
+            expect([answer.status, answer.message]).toEqual([0, ''])
+            const [sent] = answer.messages
+            if (sent === undefined) expect.fail()
+            const { header } = RangeResponse.decode(sent)
+            expect(header?.revision).toBe(node.revision)
+            const all = history.get(at === 0 ? node.revision : at) ?? []
+            const rows = all.filter(
+              (row) =>
+                Buffer.compare(row.key, key) >= 0 &&
+                (asked.to === null || Buffer.compare(row.key, rangeEnd) < 0),
+            )
+            const found = asked.countOnly
+              ? { kvs: [], more: false }
+              : limited(arrange(rows, message), message)
+            const expected = RangeResponse.encode({ header, ...found, count: rows.length })
+            expect(Buffer.compare(sent, expected)).toBe(0)
+          }
+          await node.scansClosed()
+          expect([api.ranges.open, api.outbound.bytes, api.outbound.waiting]).toEqual([0, 0, 0])
+        } finally {
+          client.destroy()
+          await close()
+        }
+      },
+    ),
+    { numRuns: runs(200) },
   )
 })
 
