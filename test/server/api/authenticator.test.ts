@@ -1,8 +1,8 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import type { AuthChange } from '../../../src/kv/index.ts'
 import type { LeaseId } from '../../../src/operations/forms/index.ts'
-import { ApiError } from '../../../src/operations/forms/index.ts'
+import { ApiError, asRevision } from '../../../src/operations/forms/index.ts'
 import type { Operation } from '../../../src/operations/index.ts'
 import { asReplicaId } from '../../../src/raft/types.ts'
 import { Api } from '../../../src/server/api/api.ts'
@@ -11,6 +11,9 @@ import type { Call } from '../../../src/server/api/call.ts'
 import { execute } from '../../../src/server/api/execute.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import { decide, JoiningNode, NEWER_MS_MAX } from '../../../src/server/api/permit.ts'
+import { signAuthToken } from '../../../src/server/auth/auth-tokens.ts'
+import { UsedToken } from '../../../src/server/auth/used-tokens.ts'
+import { asBearer } from '../../../src/server/etcd/authorization.ts'
 import { BOB_HASH, BOB_PASSWORD, basic, nodeWithUsers, ROOT_HASH, ROOT_PASSWORD } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'
 
@@ -156,13 +159,52 @@ test('a login with the password from before a change gives no token', async () =
   expect(await logIn(authenticator, 'bob', BOB_PASSWORD)).toBe('unauthenticated')
 })
 
-test('a user who was made just now is known by a password, and by a certificate', async () => {
+test('a user who was made just now is known by a password, by a token, and by a certificate', async () => {
+  const { auth } = nodeWithUsers()
+  const facts = { user: 'carl', epoch: auth.revision + 1, endsAt: Date.now() + 3_600_000 }
+  const token = signAuthToken(facts, auth.state.keys.tokenKey)
   for (const credentials of [
     { authorization: basic('carl', BOB_PASSWORD).Authorization, certificateUser: undefined },
+    // Clients of etcd send a token without a scheme, or under any.
+    { authorization: asBearer(token), certificateUser: undefined },
+    { authorization: asBearer(`bearer ${token}`), certificateUser: undefined },
+    { authorization: asBearer(`BEARER ${token}`), certificateUser: undefined },
     { authorization: undefined, certificateUser: 'carl' },
   ])
     expect(await refusalOf(credentials, STATUS, lagging(nodeWithUsers(), carl))).toBeUndefined()
 })
+
+test.each(['it is refused', 'its events are compacted'])(
+  'a watch that does not begin holds no token: %s',
+  async (why) => {
+    const node = nodeWithUsers()
+    const { users } = node.auth.state
+    const facts = { user: 'root', epoch: users.get('root')?.epoch ?? 0, endsAt: Date.now() + 1_000 }
+    const token = new UsedToken(facts, 1_000)
+    for (let at = 0; at < 3; at++) node.put('k', 'v')
+    if (why === 'it is refused')
+      node.watch = () => ({ ok: false, problem: { code: 'overloaded', detail: 'too many', written: 'no' } })
+    else node.apply({ kind: 'compact', revision: node.revision, onlyForward: undefined })
+    const api = new Api({ node, limits: apiLimits, version: '', failed: () => {} })
+    const sink = { isFull: false, waits() {}, events() {}, progress() {}, ended() {} }
+    const request = {
+      ...{ where: { start: Buffer.of(), end: undefined }, from: asRevision(1), only: undefined },
+      ...{ prev: false, values: true, progressMs: 60_000 },
+    }
+    const answer = await new Promise((resolve) => {
+      const call: Call = {
+        ...{ deadline: performance.now() + 5_000, expansion: 1, isAbandoned: () => false },
+        ...{ principal: { user: 'root', epoch: facts.epoch, token }, openSink: () => sink },
+      }
+      execute(api, { kind: 'watch', request }, call, resolve)
+    })
+    expect(answer).toBeInstanceOf(ApiError)
+    const later = Date.now() + 2_000
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(later)
+    onTestFinished(() => clock.mockRestore())
+    expect(token.isOver).toBe(true)
+  },
+)
 
 test('a node that cannot know the newest users refuses nobody for good', async () => {
   const node = nodeWithUsers()

@@ -28,6 +28,16 @@ function timeStandsStill(): (ms: number) => void {
   }
 }
 
+/** The clock by which tokens are ordered. */
+function clockStandsStill(): (ms: number) => void {
+  let now = performance.now()
+  const clock = vi.spyOn(performance, 'now').mockImplementation(() => now)
+  onTestFinished(() => clock.mockRestore())
+  return (ms) => {
+    now += ms
+  }
+}
+
 const action = fc.oneof(
   fc.record({ kind: fc.constant('use' as const) }),
   fc.record({ kind: fc.constant('hold' as const) }),
@@ -85,20 +95,43 @@ test('another key ends all tokens, those that are known too', () => {
   expect(tokens.size).toBe(0)
 })
 
-test('a user with many tokens takes the place of no token of another user', () => {
-  const rest = timeStandsStill()
+test('a user with many tokens takes the place of no token of another user, and keeps those of the last uses', () => {
+  const [rest, restOnClock] = [timeStandsStill(), clockStandsStill()]
   const tokens = new UsedTokens(LIFE_MS)
   const state = stateOf({ bob: 1, eve: 1 })
   const from = Date.now()
-  const text = sign('bob', 1, from + LIFE_MS)
-  tokens.use(text, state)
-  const many = Array.from({ length: 10_100 }, (_, at) => sign('eve', 1, from + LIFE_MS + at))
-  for (const each of many) expect(tokens.use(each, state)).toBeInstanceOf(UsedToken)
+  const isKnown = (text: string): boolean => tokens.use(text, state) instanceof UsedToken
+  const ofBob = sign('bob', 1, from + LIFE_MS)
+  const [first, second, ...many] = Array.from({ length: 10_100 }, (_, at) =>
+    sign('eve', 1, from + LIFE_MS + (at < 2 ? at : LIFE_MS + at)),
+  )
+  if (first === undefined || second === undefined) expect.fail()
+  const old = [ofBob, first, second]
+  expect(old.map(isKnown)).toEqual([true, true, true])
+  // Beyond the time that is signed in it, a token lives only where its use is remembered.
+  rest(LIFE_MS - 1)
+  restOnClock(LIFE_MS - 1)
+  expect(old.map(isKnown)).toEqual([true, true, true])
+  for (const each of many.slice(0, 9_997)) expect(isKnown(each)).toBe(true)
+  rest(2)
+  restOnClock(10_000)
+  expect(isKnown(first)).toBe(true)
+  for (const each of many.slice(9_997)) expect(isKnown(each)).toBe(true)
   expect(tokens.size).toBe(10_000)
-  rest(LIFE_MS - 1)
-  expect(tokens.use(text, state)).toBeInstanceOf(UsedToken)
-  rest(LIFE_MS - 1)
-  expect(tokens.use(text, state)).toBeInstanceOf(UsedToken)
+  expect([ofBob, first, second].map(isKnown)).toEqual([true, true, false])
+})
+
+test('a use shortens no token of a node where tokens live longer', () => {
+  const rest = timeStandsStill()
+  const tokens = new UsedTokens(LIFE_MS)
+  const state = stateOf({ bob: 1 })
+  const text = sign('bob', 1, Date.now() + 10 * LIFE_MS)
+  for (const ms of [0, 2 * LIFE_MS, 7 * LIFE_MS, LIFE_MS - 1, LIFE_MS - 1]) {
+    rest(ms)
+    expect(tokens.use(text, state)).toBeInstanceOf(UsedToken)
+  }
+  rest(LIFE_MS)
+  expect(tokens.use(text, state)).toHaveProperty('fault')
 })
 
 test('a false or a void token is not remembered', () => {
