@@ -117,6 +117,8 @@ export class OverlayScan implements RowScan {
   close(): void {
     if (this.#isClosed) return
     this.#isClosed = true
+    // A dead object in the old space of V8 may keep a closed scan until a full collection.
+    this.#pairs = []
     this.#closed()
     this.#receive(() => {})
     if (!this.#isFinished) this.#scan.close()

@@ -223,6 +223,7 @@ class VersionScan<T extends KeyRow | VersionName> {
 
   finish(done: WriteCallback): void {
     this.#isOver = true
+    this.#dropRead()
     this.#endDeleted()
     this.#scan.finish((error) => {
       if (error !== undefined) this.close()
@@ -234,10 +235,18 @@ class VersionScan<T extends KeyRow | VersionName> {
   close(): void {
     const isOver = this.#isOver || this.#isReading
     this.#isOver = true
+    this.#dropRead()
     this.#endDeleted()
     // A reader whose time is over tries again. It makes progress if the ranges are known then.
     if (this.#emptied.length > 0 && !isOver) this.finish(() => {})
     else this.#scan.close()
+  }
+
+  /** Releases the items: a dead object in the old space of V8 may keep the scan until a full collection. */
+  #dropRead(): void {
+    this.#read = []
+    this.#at = 0
+    this.#page = []
   }
 
   #run(): void {
