@@ -8,7 +8,7 @@ import { createServer } from 'node:net'
 import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
 import { allNodes, Workspace } from '../local/kv.ts'
-import { buildSuite } from './kubernetes/suite.ts'
+import { buildSuite, KUBERNETES_1_37 } from './kubernetes/suite.ts'
 
 const WRITES = Number(process.env.QUORATE_KUBERNETES_WRITES ?? 10_000)
 const WRITES_BETWEEN_KILLS = 200
@@ -18,7 +18,7 @@ test("Kubernetes' storage and cache lose and invent nothing while nodes are kill
   timeout: HOUR,
 }, async () => {
   const path = 'pkg/storage/cacher'
-  const { sources, programs } = await buildSuite([path], {
+  const { sources, programs } = await buildSuite(KUBERNETES_1_37, [path], {
     added: { [`${path}/faults_test.go`]: 'faults_test.go' },
   })
   const space = await Workspace.open()

@@ -9,8 +9,8 @@ import { availableParallelism } from 'node:os'
 import { basename, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
-import { CANNOT_PASS, FAILS_ALONE } from './kubernetes/cannot-pass.ts'
-import { buildSuite, PACKAGES, VERSION } from './kubernetes/suite.ts'
+import { CANNOT_PASS, CANNOT_PASS_1_20, FAILS_ALONE } from './kubernetes/cannot-pass.ts'
+import { buildSuite, KUBERNETES_1_20, KUBERNETES_1_37 } from './kubernetes/suite.ts'
 import { finish, succeed } from './suites.ts'
 
 const TEST_MS_MAX = 900_000
@@ -26,15 +26,18 @@ type Outcome = 'PASS' | 'FAIL' | 'SKIP'
 /** The outcome of a test and of each of its parts, by their names. */
 type Outcomes = ReadonlyMap<string, Outcome>
 
+const STORE = ['pkg/storage/etcd3']
 const CASES = [
-  { on: 'one node', members: 1, packages: PACKAGES, cannotPass: CANNOT_PASS },
-  { on: 'three nodes', members: 3, packages: PACKAGES.slice(0, 1), cannotPass: CANNOT_PASS },
-  { on: 'its own etcd', members: 0, packages: PACKAGES, cannotPass: FAILS_ALONE },
+  { on: '1.37 on one node', suite: KUBERNETES_1_37, members: 1, cannotPass: CANNOT_PASS },
+  { on: '1.37 on three nodes', suite: KUBERNETES_1_37, members: 3, packages: STORE, cannotPass: CANNOT_PASS },
+  { on: '1.37 on its own etcd', suite: KUBERNETES_1_37, members: 0, cannotPass: FAILS_ALONE },
+  { on: '1.20 on one node', suite: KUBERNETES_1_20, members: 1, cannotPass: CANNOT_PASS_1_20 },
+  { on: '1.20 on its own etcd', suite: KUBERNETES_1_20, members: 0, cannotPass: {} },
 ]
 
-test.each(CASES)('the storage of Kubernetes on $on', { timeout: HOURS }, async (run) => {
-  const { on, members, packages, cannotPass } = run
-  const { sources, programs } = await buildSuite(packages, { isControl: members === 0 })
+test.each(CASES)('the storage of Kubernetes $on', { timeout: HOURS }, async (run) => {
+  const { on, suite, members, packages = suite.packages, cannotPass } = run
+  const { sources, programs } = await buildSuite(suite, packages, { isControl: members === 0 })
   const nodes = members === 0 ? '' : await runNodes(members)
 
   /** Runs one test, in a process of its own. */
@@ -77,7 +80,7 @@ test.each(CASES)('the storage of Kubernetes on $on', { timeout: HOURS }, async (
 
   const count = (outcome: Outcome): number => [...outcomes.values()].filter((each) => each === outcome).length
   console.log(
-    `Kubernetes ${VERSION} on ${on}: ${tests.length} tests; with their parts, ${count('PASS')} pass, ` +
+    `Kubernetes ${on}: ${tests.length} tests; with their parts, ${count('PASS')} pass, ` +
       `${count('FAIL')} fail, ${count('SKIP')} skip themselves; ran again: ${repeated.join(' ') || 'none'}`,
   )
   const listed = Object.keys(cannotPass).filter((part) => outcomes.has(part.split('/')[0] ?? ''))

@@ -160,8 +160,9 @@ export function outcomeOf(child: ChildProcess): Promise<CommandResult> {
 export async function eventually<T>(
   check: () => Promise<T | undefined | false> | T | undefined | false,
   intervalMs = 20,
+  timeoutMs = 60_000,
 ): Promise<T> {
-  const deadline = performance.now() + 60_000
+  const deadline = performance.now() + timeoutMs
   for (;;) {
     const result = await check()
     if (result !== undefined && result !== false) return result
@@ -223,12 +224,13 @@ export async function allNodes(space: Workspace): Promise<LocalClusterStatus> {
 }
 
 /** Waits for a status in which so many nodes run and one leads. */
-export function settled(space: Workspace, count: number): Promise<LocalClusterStatus> {
-  return eventually(async () => {
+export function settled(space: Workspace, count: number, timeoutMs?: number): Promise<LocalClusterStatus> {
+  const check = async (): Promise<LocalClusterStatus | false> => {
     const status = await space.status()
     const running = status.nodes.filter(({ state }) => state === 'running')
     return status.leader !== undefined && running.length === count && status
-  })
+  }
+  return eventually(check, undefined, timeoutMs)
 }
 
 export function supervisorPid(space: Workspace): number {
