@@ -91,13 +91,14 @@ class Interrupted extends Error {
 }
 
 /**
- * Rejects at Ctrl-C and at an uncaught error, so that the program ends its processes and removes its files. npm repeats
- * the signal; later ones change nothing.
+ * Rejects at Ctrl-C, at the end of the terminal, and at an uncaught error, so that the program ends its processes and
+ * removes its files. npm repeats the signal; later ones change nothing.
  */
 const interruption = new Promise<never>((_, reject) => {
   process.on('uncaughtException', reject)
   process.on('SIGINT', () => reject(new Interrupted(130)))
   process.on('SIGTERM', () => reject(new Interrupted(143)))
+  process.on('SIGHUP', () => reject(new Interrupted(129)))
 })
 
 function exitCodeOf(error: unknown): number {

@@ -79,6 +79,8 @@ const (
 	requestTimeout = 5 * time.Second
 	// As in bench/load/operations.ts.
 	updatedKeysPerWorker = 16
+	fillTries            = 10
+	fillAgain            = 500 * time.Millisecond
 )
 
 func main() {
@@ -192,7 +194,7 @@ func (r *run) next(random *rand.Rand) operation {
 		if key >= r.Keys {
 			return nil
 		}
-		return r.put(key, random)
+		return untilDone(r.put(key, random))
 	}
 	if r.Reads == 0 || random.Float64() >= r.Reads {
 		switch r.Writes {
@@ -216,6 +218,22 @@ func (r *run) next(random *rand.Rand) operation {
 func (r *run) put(key int64, random *rand.Rand) operation {
 	value := r.value(random)
 	return func(ctx context.Context, s store) error { return s.put(ctx, keyName(key), value) }
+}
+
+// A busy machine may make a write time out. A write that fills the store may be repeated.
+func untilDone(put operation) operation {
+	return func(_ context.Context, s store) (err error) {
+		for range fillTries {
+			ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+			err = put(ctx, s)
+			cancel()
+			if err == nil {
+				return nil
+			}
+			time.Sleep(fillAgain)
+		}
+		return err
+	}
 }
 
 func (r *run) create(random *rand.Rand) operation {
