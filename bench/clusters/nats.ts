@@ -37,6 +37,7 @@ const BUCKET = {
 }
 
 const NO_LINEARIZABLE = 'its gets are answered by any replica: get-stale has them'
+const FEW_WATCHES = 'by default a bucket has 1,000 consumers, of which each watch is one'
 const WITHOUT: Readonly<Record<string, string>> = {
   ...QUORATE_ONLY,
   ...Object.fromEntries(
@@ -44,6 +45,9 @@ const WITHOUT: Readonly<Record<string, string>> = {
       name,
       NO_LINEARIZABLE,
     ]),
+  ),
+  ...Object.fromEntries(
+    ['watch', 'watch-10', 'watch-100', 'watch-100k', 'watch-all-100k'].map((name) => [name, FEW_WATCHES]),
   ),
   range: 'its buckets have no ranges of keys',
 }

@@ -9,7 +9,7 @@ test.each(SYSTEMS)('$name leaves out scenarios that there are', ({ without }) =>
   const names = SCENARIOS.map(({ name }) => name)
   expect(Object.keys(without).filter((name) => !names.includes(name))).toEqual([])
   expect(names.filter((name) => without[name] === undefined)).toEqual(
-    expect.arrayContaining(['put-64', 'creates', 'updates', 'get-stale', 'fail-over', 'memory', 'watch']),
+    expect.arrayContaining(['put-64', 'creates', 'updates', 'get-stale', 'fail-over', 'memory']),
   )
 })
 
