@@ -64,7 +64,7 @@ export function rangeRowBytes(row: RangeRow, valueLength: number): number {
 /** Size of the parts: large enough for few writes, small enough for memory that is used again. */
 const PART_BYTES = 64 * 1024
 
-/** Writes rows into parts, each of whole rows. A part has memory of its own, which its last user may free. */
+/** Writes rows into parts, each of whole rows, for `EncodedValues`. */
 export class RangeRowWriter {
   #part: Uint8Array = NOTHING
   #at = 0
@@ -148,14 +148,6 @@ export class RangeRowWriter {
     for (; rest >= 128n; rest >>= 7n) this.#part[this.#at++] = Number(rest & 127n) | MORE
     this.#part[this.#at++] = Number(rest)
   }
-}
-
-/**
- * Frees the memory of a part that was sent. Many MiB of parts that wait for the collector of V8 make it trace all of
- * the heap.
- */
-export const freePart = ({ buffer }: Uint8Array): void => {
-  if (buffer instanceof ArrayBuffer) buffer.transfer(0)
 }
 
 const NOTHING = new Uint8Array()

@@ -1,9 +1,11 @@
 // A response to a range, whether it is held or sent while it is read: byte for byte the message that the encoder of all
 // messages makes of the rows that etcd would choose. Nothing is left when a call has ended, wherever that is.
 
-import { connect, constants } from 'node:http2'
+import { once } from 'node:events'
+import { type ClientHttp2Session, connect, constants } from 'node:http2'
+import { type AddressInfo, createConnection, createServer } from 'node:net'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { type KeyValue, RangeRequest, RangeResponse } from '../../../src/etcd/messages/kv.ts'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { encodeRow } from '../../../src/server/etcd/fields.ts'
@@ -120,6 +122,61 @@ test('a response is the message of its rows, byte for byte', async () => {
     { numRuns: runs(200) },
   )
 })
+
+test.each([0, 2 ** 26])('what the kernel has not taken is not freed (%i bytes may be held)', async (held) => {
+  const node = new FakeNode()
+  for (let at = 0; at < 400; at++) node.put(`k${String(at).padStart(3, '0')}`, Buffer.alloc(20_000, at))
+  const { port } = await serve({
+    node,
+    limits: { etcdHeldBytesMax: 300_000, etcdHeldTogetherBytesMax: held },
+  })
+  const request = frame(
+    RangeRequest.encode({
+      ...RangeRequest.decode(new Uint8Array()),
+      ...{ key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) },
+    }),
+  )
+  const list = async (session: ClientHttp2Session): Promise<Buffer> => {
+    const { messages } = await callGrpc(session, RPC.range.path, request)
+    return messages[0] ?? expect.fail()
+  }
+  const expected = await list(openSession(port))
+  // A relay between the node and a client whose windows have room for all of it.
+  const relay = await stalledRelay(port)
+  const session = connect(`http://127.0.0.1:${relay.port}`, { settings: { initialWindowSize: 2 ** 30 } })
+  onTestFinished(() => session.destroy())
+  session.once('connect', () => session.setLocalWindowSize(2 ** 30))
+  const slow = list(session)
+  await relay.begun
+  // Others take the memory of what is freed.
+  for (let at = 0; at < 3; at++) expect(Buffer.compare(await list(openSession(port)), expected)).toBe(0)
+  relay.go()
+  expect(Buffer.compare(await slow, expected)).toBe(0)
+})
+
+/** It forwards to the node, and reads nothing more from it between the beginning of a response and `go`. */
+async function stalledRelay(port: number) {
+  const begun = Promise.withResolvers<void>()
+  const going = Promise.withResolvers<void>()
+  const server = createServer((client) => {
+    const node = createConnection({ port, host: '127.0.0.1' })
+    client.on('error', () => {}).on('close', () => node.destroy())
+    node.on('error', () => {}).on('close', () => client.destroy())
+    client.pipe(node)
+    let received = 0
+    node.on('data', (chunk: Buffer) => {
+      client.write(chunk)
+      received += chunk.length
+      if (received < 10_000 || node.isPaused()) return
+      node.pause()
+      begun.resolve()
+      void going.promise.then(() => node.removeAllListeners('data').pipe(client))
+    })
+  }).listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  await once(server, 'listening')
+  return { port: (server.address() as AddressInfo).port, begun: begun.promise, go: going.resolve }
+}
 
 test('a call that ends anywhere leaves no scan and no bytes', async () => {
   const node = new FakeNode()

@@ -8,7 +8,7 @@ import {
   readTimeoutMs,
   withFrameHead,
 } from '../../../etcd/frames.ts'
-import { freePart } from '../../../etcd/key-values.ts'
+import { freePart } from '../../../etcd/message.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import { tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
@@ -368,7 +368,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     await new Promise<void>((resolve) => this.#drained.push(resolve))
   }
 
-  /** The parts of one message: the first has room for the head, and those between it and the last have rows. */
+  /** The parts of one message, as `encodeInParts` returns them. */
   #write(parts: readonly Uint8Array[], taken?: () => void): void {
     const [first] = parts
     if (this.#isOver || first === undefined) return
@@ -377,8 +377,8 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     withFrameHead(first, length)
     const last = parts.length - 1
     for (const [at, part] of parts.entries()) {
-      const isRows = at > 0 && at < last
-      this.#sendPart(part, at === last ? taken : isRows ? () => freePart(part) : undefined)
+      const isOfValues = at > 0 && at < last
+      this.#sendPart(part, at === last ? taken : isOfValues ? () => freePart(part) : undefined)
     }
     // The transport counts it now.
     this.#call?.releaseRoom()
