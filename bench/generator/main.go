@@ -1,5 +1,6 @@
 // The load generator for systems whose best client is in Go: store.go lists them. With watchers it is that of watch.go.
-// Otherwise it does what bench/load/generator.ts does for quorate: reads a Load as one line of JSON, prints "begun" when the warm-up is over, and then the report as one line of JSON.
+// Otherwise it does what bench/load/generator.ts does for quorate: reads a Load as one line of JSON, prints "begun" when
+// the warm-up is over, and then the report as one line of JSON.
 // What the fields mean and which operations count is said in bench/load/load.ts and bench/load/loop.ts.
 package main
 

@@ -1,5 +1,5 @@
-// The generator of watches. It does what bench/load/watch-generator.ts does for quorate; what the fields mean is said in
-// bench/load/watch-load.ts.
+// The generator of watches. It does what bench/load/watch-generator.ts does for quorate; what the fields mean is said
+// in bench/load/watch-load.ts.
 package main
 
 import (
