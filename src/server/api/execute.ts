@@ -20,6 +20,9 @@ import {
 } from '../../operations/forms/index.ts'
 import { featureRefusal } from '../../operations/forms/settings.ts'
 import {
+  type BatchedCommand,
+  type KvTxn,
+  type KvTxnResult,
   type Operation,
   type OperationKind,
   type OperationOf,
@@ -48,11 +51,11 @@ import { sharerOf } from './session-shares.ts'
 import { describeCluster, describeSettings } from './status.ts'
 import {
   type AnswerEstimate,
-  answerOfCreation,
+  answerOfKeyChange,
   checkTxn,
-  creationOf,
   estimateAnswer,
   evaluateTxn,
+  keyChangeOf,
   withLeases,
 } from './txn.ts'
 import { beginWatch } from './watch.ts'
@@ -466,14 +469,74 @@ function txn(api: Api, operation: OperationOf<'txn'>, call: Call, respond: Respo
   checkNoRead(revision, freshness)
   checkPrev(wantsPrev(txn), idempotency)
   const { settings } = node.status()
-  const creation = idempotency === undefined ? creationOf(txn, settings) : undefined
-  if (creation !== undefined) {
-    propose(api, creation, undefined, call, (answer) => respond(answerOfCreation(answer)))
-    return
-  }
-  const estimate = estimateAnswer(txn, settings, call.expansion)
+  const change = idempotency === undefined ? keyChangeOf(txn, settings) : undefined
+  if (change === undefined) proposeTxn(api, txn, idempotency, call, respond)
+  else changeOneKey(api, txn, change, call, respond)
+}
+
+function proposeTxn(
+  api: Api,
+  txn: KvTxn,
+  idempotency: Idempotency | undefined,
+  call: Call,
+  respond: Respond<AnswerTo<'txn'>>,
+): void {
+  const estimate = estimateAnswer(txn, api.node.status().settings, call.expansion)
   proposeEstimated(api, { kind: 'txn', txn }, idempotency, call, respond, estimate)
 }
+
+/** Proposes the change of a transaction with the comparison as its condition. */
+function changeOneKey(
+  api: Api,
+  txn: KvTxn,
+  change: BatchedCommand,
+  call: Call,
+  respond: Respond<AnswerTo<'txn'>>,
+): void {
+  const settle = (answer: ApiError | AppliedAnswer<BatchedCommand>): void => {
+    if (!(answer instanceof ApiError)) respond(answerOfKeyChange(answer))
+    else if (answer.code !== 'precondition_failed' || answer.revision === undefined) respond(answer)
+    else if (txn.failure.length > 0) evaluateFailure(api, txn, answer.revision, call, respond)
+    else respond(failureOf(answer.revision, []))
+  }
+  propose(api, change, undefined, call, guardedBy(api, respond)(settle))
+}
+
+/**
+ * Evaluates a transaction whose comparison failed at this revision, on this node, which has applied the entry. It means
+ * the same here as in the log, unless its comparison holds by now: then it is proposed.
+ */
+function evaluateFailure(
+  api: Api,
+  txn: KvTxn,
+  minRevision: Revision,
+  call: Call,
+  respond: Respond<AnswerTo<'txn'>>,
+): void {
+  const { node, ranges } = api
+  const reading: KvTxn = { ...txn, success: [] }
+  const read = async (instant: Instant): Promise<void> => {
+    const { grant } = instant
+    const { settings } = node.status()
+    const checkAt = (at: Revision): void => checkRevision(node, at, grant)
+    const { result, reservation } = await evaluateTxn(reading, instant, ranges, undefined, settings, checkAt)
+    if (result.succeeded) {
+      reservation.release()
+      proposeTxn(api, txn, undefined, call, respond)
+      return
+    }
+    passRoom(call, reservation)
+    respond(failureOf(grant.revision, result.results))
+  }
+  const freshness: FreshnessOptions = { consistency: 'stale', minRevision }
+  ranges.readInstant(call, freshness, read, (error) => respond(api.toApiError(error)))
+}
+
+const failureOf = (revision: Revision, results: KvTxnResult['results']): AnswerTo<'txn'> => ({
+  kind: 'txn',
+  result: { revision, succeeded: false, results },
+  head: { replayed: false },
+})
 
 /** Throws `ApiError` if a transaction with changes has an option of reads. */
 function checkNoRead(revision: unknown, { consistency, maxStalenessMs, minRevision }: FreshnessOptions) {

@@ -28,6 +28,7 @@ import type {
   KvTxnOperationResult,
   KvTxnResult,
 } from '../../operations/index.ts'
+import { onlyReads } from '../../operations/index.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { MetadataScan } from '../node/read/metadata-scan.ts'
 import type { RecordScan } from '../node/read/record-scan.ts'
@@ -64,52 +65,53 @@ const flattenOperations = ({ success, failure }: KvTxn): readonly KvTxnOperation
   )
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Creations
-
-type Creation = Extract<BatchedCommand, { readonly kind: 'put' }>
+// Changes of one key
 
 /**
- * The put of a transaction that creates one key, and does nothing if the key exists; undefined: it is another one.
- * Clients of etcd create keys so. Plain puts that arrive together share an entry, and an entry costs each node many
- * times as much as a put in it.
+ * The change of a transaction that compares one key with a revision or with absence, and then puts or deletes it. If
+ * the comparison fails, it changes nothing. undefined: it is another one. Clients of etcd create, update and delete
+ * keys so. Changes of single keys that arrive together share an entry, and an entry costs each node many times as much
+ * as a change in it.
  *
- * A put is refused for its size before its condition is tested, and a transaction afterwards. So this is for sizes that
- * are not refused.
+ * A change of a key is refused for its size before its condition is tested, and a transaction afterwards. So this is
+ * for sizes that are not refused.
  */
-export function creationOf(
+export function keyChangeOf(
   { compare, success, failure }: KvTxn,
   { keyBytesMax, valueBytesMax }: Pick<KvSettings, 'keyBytesMax' | 'valueBytesMax'>,
-): Creation | undefined {
+): BatchedCommand | undefined {
   const [comparison] = compare
-  const [put] = success
-  if (compare.length !== 1 || success.length !== 1 || failure.length > 0) return undefined
-  if (comparison === undefined || !isOfAbsence(comparison)) return undefined
-  if (put?.kind !== 'put' || put.prev || put.lease !== undefined || put.keepsValue || put.keepsLease)
+  const [change] = success
+  if (comparison === undefined || compare.length > 1 || change === undefined || success.length > 1)
     return undefined
-  const { key, value } = put
-  const { where } = comparison
-  if (!('key' in where) || compareKeys(where.key, key) !== 0) return undefined
-  if (key.length > keyBytesMax || value.length > valueBytesMax) return undefined
-  return { kind: 'put', key, value, condition: ABSENT, prev: false, lease: undefined }
+  if (!onlyReads({ compare, success: [], failure })) return undefined
+  const condition = conditionOf(comparison)
+  if (condition === undefined || !('key' in comparison.where)) return undefined
+  const { key } = comparison.where
+  if (key.length > keyBytesMax) return undefined
+  if (change.kind === 'delete' && !change.prev && 'key' in change.where && areEqual(change.where.key, key))
+    return { kind: 'delete', key, condition, prev: false }
+  if (change.kind !== 'put' || change.prev || change.keepsValue || change.keepsLease) return undefined
+  if (!areEqual(change.key, key) || change.value.length > valueBytesMax) return undefined
+  return { kind: 'put', key, value: change.value, condition, prev: false, lease: change.lease }
 }
 
-const ABSENT: Condition = { ifMatch: undefined, ifNoneMatch: 'any' }
+const areEqual = (a: Uint8Array, b: Uint8Array): boolean => compareKeys(a, b) === 0
 
-/** Whether it holds for a key that does not exist, and for no other one. */
-const isOfAbsence = ({ op, target, to }: KvComparison): boolean =>
-  op === '=' &&
-  to === 0 &&
-  (target === 'version' || target === 'create_revision' || target === 'mod_revision')
+/** The condition that holds when the comparison of a key does; undefined: no condition says it. */
+function conditionOf({ op, target, to }: KvComparison): Condition | undefined {
+  if (op !== '=' || (target !== 'version' && target !== 'create_revision' && target !== 'mod_revision'))
+    return undefined
+  if (to === 0) return { ifMatch: undefined, ifNoneMatch: 'any' }
+  return target === 'mod_revision' ? { ifMatch: [asRevision(to)], ifNoneMatch: undefined } : undefined
+}
 
-/** The answer to the transaction, from that to its put. */
-export function answerOfCreation(answer: ApiError | AnswerTo<'put'>): ApiError | AnswerTo<'txn'> {
-  if (!(answer instanceof ApiError)) {
-    const { revision, ...result } = answer.result
-    return { kind: 'txn', result: { revision, succeeded: true, results: [result] }, head: answer.head }
-  }
-  const { code, revision } = answer
-  if (code !== 'precondition_failed' || revision === undefined) return answer
-  return { kind: 'txn', result: { revision, succeeded: false, results: [] }, head: { replayed: false } }
+/** The answer to the transaction, from that to its change. */
+export function answerOfKeyChange(answer: AnswerTo<'put'> | AnswerTo<'delete'>): AnswerTo<'txn'> {
+  const { revision, ...result } = answer.result
+  const results: KvTxnOperationResult[] =
+    result.kind === 'put' ? [result] : [{ kind: 'delete', deleted: result.deleted, prev: undefined }]
+  return { kind: 'txn', result: { revision, succeeded: true, results }, head: answer.head }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -8,37 +8,18 @@ import type { LeaseId } from '../../../src/operations/forms/index.ts'
 import { ApiError } from '../../../src/operations/forms/index.ts'
 import type { Operation } from '../../../src/operations/index.ts'
 import type { ApiAnswer } from '../../../src/server/api/answer.ts'
-import { Api } from '../../../src/server/api/api.ts'
 import { Authenticator } from '../../../src/server/api/authenticator.ts'
-import type { Call, Principal } from '../../../src/server/api/call.ts'
-import { execute } from '../../../src/server/api/execute.ts'
+import type { Principal } from '../../../src/server/api/call.ts'
 import { apiLimits } from '../../../src/server/api/limits.ts'
 import { NEWER_MS_MAX } from '../../../src/server/api/permit.ts'
 import { UsedToken } from '../../../src/server/auth/used-tokens.ts'
 import type { WatchSink } from '../../../src/server/node/watch/index.ts'
 import { BOB_HASH, BOB_PASSWORD, nodeWithUsers, permit, ROOT_HASH } from '../auth/users.ts'
 import type { FakeNode } from '../http/fake-node.ts'
+import { executed } from './executed.ts'
 
 const changeAuth = (node: FakeNode, change: AuthChange): void =>
   node.apply({ kind: 'auth', ifRevision: undefined, change })
-
-function executed(
-  node: FakeNode,
-  operation: Operation,
-  principal: Principal,
-  more: Partial<Call> = {},
-): Promise<ApiAnswer> {
-  const api = new Api({ node, limits: apiLimits, version: '', failed: (error) => expect.fail(error.message) })
-  const deadline = performance.now() + 60_000
-  return new Promise((resolve) =>
-    execute(
-      api,
-      operation,
-      { deadline, expansion: 1, isAbandoned: () => false, principal, ...more },
-      resolve,
-    ),
-  )
-}
 
 const ROOT = { user: 'root', epoch: undefined }
 const LEASE = '7' as LeaseId
