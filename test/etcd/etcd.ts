@@ -32,6 +32,10 @@ interface EtcdOptions {
   readonly args?: readonly string[]
   /** The flags have the certificates of clients. */
   readonly isSecure?: boolean
+  /** Default: e0, e1 and so on. */
+  readonly names?: readonly string[]
+  /** The port of the first member, for clients. */
+  readonly firstPort?: number
 }
 
 /** It must be ended by the test. */
@@ -39,11 +43,12 @@ export async function startEtcd(memberCount = 1, options: EtcdOptions = {}): Pro
   const programs = await etcdPrograms()
   const top = mkdtempSync(join(tmpdir(), 'quorate-etcd-'))
   const ports = await freePorts(2 * memberCount)
+  if (options.firstPort !== undefined) ports[0] = options.firstPort
   const urls = ports.map((port, at) => {
     const isSecure = options.isSecure === true && at < memberCount
     return `${isSecure ? 'https' : 'http'}://127.0.0.1:${port}`
   })
-  const names = Array.from({ length: memberCount }, (_, at) => `e${at}`)
+  const names = options.names ?? Array.from({ length: memberCount }, (_, at) => `e${at}`)
   const initial = names.map((name, at) => `${name}=${urls[memberCount + at]}`).join()
   const members = names.map((name, at) => {
     const [url = '', peer = ''] = [urls[at], urls[memberCount + at]]

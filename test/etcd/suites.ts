@@ -1,6 +1,7 @@
 // Helpers of the scripts that run other people's suites: installed programs, child processes, and nodes.
 
 import { type ChildProcess, execFileSync, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
@@ -156,7 +157,12 @@ export async function startNodes(
       ...flags,
     ]
     const child = spawn(process.execPath, [KV, ...args], { stdio: ['ignore', 'ignore', 'inherit'] })
-    onTestFinished(() => void child.kill('SIGKILL'))
+    onTestFinished(async () => {
+      if (child.exitCode !== null || child.signalCode !== null) return
+      child.kill('SIGKILL')
+      // The next test may need its port.
+      await once(child, 'exit')
+    })
     return { name, address, child, probe: `http://127.0.0.1:${probe}/readyz` }
   })
   for (const { name, child, probe } of nodes) {
