@@ -108,7 +108,7 @@ const HOLDS: KvTxn['compare'][number] = {
   ...{ where: { key: bytes('none') }, op: '=', target: 'version', to: 0 },
 }
 
-/** A comparison that holds: no change is of this key. */
+/** The answer as a caller has it. */
 function shown(answer: ApiAnswer): object {
   if (answer instanceof ApiError) {
     const { code, revision } = answer
