@@ -85,6 +85,32 @@ const operation = fc.letrec<{ operation: JsonObject; txn: JsonObject }>((tie) =>
 
 export const { txn } = operation
 
+const EQUAL = COMPARE_RESULTS.indexOf('EQUAL')
+const VERSION = COMPARE_TARGETS.indexOf('VERSION')
+const CREATE = COMPARE_TARGETS.indexOf('CREATE')
+const MOD = COMPARE_TARGETS.indexOf('MOD')
+
+/** One key is compared, changed, and otherwise read, as most clients do it. */
+const keyChange: Drawn = fc
+  .tuple(
+    plainKey,
+    weighted<JsonObject>(
+      [4, fields({ modRevision: revision }, ['modRevision']).map((to) => ({ target: MOD, ...to }))],
+      [2, fc.constantFrom(VERSION, CREATE, MOD).map((target) => ({ target }))],
+      [1, compare],
+    ),
+    fc.oneof(
+      fc.tuple(fc.constant('requestPut'), fields({ value, lease, prevKv: flag })),
+      fc.tuple(fc.constant('requestDeleteRange'), fields({ prevKv: flag })),
+    ),
+    fc.array(fc.oneof(fc.constant<JsonObject>({}), plainRange), { maxLength: 2 }),
+  )
+  .map(([of, comparison, [kind, change], reads]) => ({
+    compare: [{ key: of, result: EQUAL, ...comparison }],
+    success: [{ [kind]: { key: of, ...change } }],
+    failure: reads.map((read) => ({ requestRange: { key: of, ...read } })),
+  }))
+
 /** About as many operations as a transaction may have. */
 const manyOperations: Drawn = fc
   .tuple(fc.constantFrom('compare', 'success', 'failure'), fc.integer({ min: 127, max: 129 }))
@@ -169,7 +195,8 @@ export const keyStep: fc.Arbitrary<Step> = weighted(
   [16, draw('range', range)],
   [8, draw('range', plainRange)],
   [12, draw('deleteRange', deleteRange)],
-  [20, draw('txn', txn)],
+  [14, draw('txn', txn)],
+  [12, draw('txn', keyChange)],
   [2, draw('txn', fc.oneof(manyOperations, nestedMany, noOperation))],
   [4, draw('compact', fields({ revision, physical: flag }))],
   [10, draw('leaseGrant', grant)],

@@ -493,6 +493,15 @@ export const LISTED: readonly ListedDifference[] = [
 /** The same, of what watches and calls in the background have received. What quorate shows of them stays as it is. */
 export const LISTED_OF_WATCHES: readonly ListedDifference[] = [
   {
+    name: 'an observer who may not read the election',
+    why: 'etcd ends the stream without an error',
+    source: 'election.observe of etcd in client/v3/concurrency/election.go',
+    shows: ({ steps, etcd, quorate }) =>
+      steps.some(({ rpc }) => rpc === 'observe') &&
+      countOf(etcd, '"end":true') > countOf(quorate, '"end":true') &&
+      countOf(quorate, PERMISSION) > countOf(etcd, PERMISSION),
+  },
+  {
     name: 'a watch whose right has ended',
     why: 'it ends when the right does; etcd sends its events on',
     source: 'docs/coming-from/etcd.md',

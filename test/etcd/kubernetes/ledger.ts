@@ -38,7 +38,8 @@ export class Ledger {
       } else if (reply.status < 300) {
         this.acknowledged++
         if (method === 'DELETE') writes.deletes++
-        else writes.revisions.add(Number(reply.body.metadata.resourceVersion))
+        else if (reply.body.kind !== 'Status')
+          writes.revisions.add(Number(reply.body.metadata.resourceVersion))
         return reply
       } else if (reply.status !== 429) return reply
       await sleep(RETRY_MS)
