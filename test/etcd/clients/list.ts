@@ -1,12 +1,16 @@
 // The suites of clients, in the order in which they run.
 
+import { prepareGo } from './go.ts'
 import { preparePyPi } from './python.ts'
 import { preparePythonEtcd3 } from './python-etcd3.ts'
 import { prepareCrate } from './rust.ts'
-import type { ClientSuite, Reasons } from './suite.ts'
+import { type ClientSuite, type Reasons, SUITE_PORT } from './suite.ts'
 
 /** They stop nodes by these names. */
 const PIFPAF = ['pifpaf0', 'pifpaf1', 'pifpaf2']
+/** Its package with the address of etcd. */
+const CILIUM = 'github.com/cilium/cilium/pkg/kvstore'
+
 const ALARM = 'An alarm begins and ends by itself.'
 const SNAPSHOT = '`etcdctl snapshot status` does not read a backup of quorate.'
 const NO_STATUS = 'etcdctl of 3.6 has no `snapshot status`.'
@@ -94,5 +98,47 @@ export const SUITES: readonly ClientSuite[] = [
     },
     testsMin: 82,
     prepare: preparePythonEtcd3,
+  },
+  {
+    name: 'plugin/etcd of CoreDNS 1.15',
+    nodes: ['n1'],
+    cannotPass: { quorate: {}, etcd: {} },
+    testsMin: 36,
+    prepare: (directory) =>
+      prepareGo(directory, {
+        module: 'github.com/coredns/coredns@v1.15.0',
+        packages: ['plugin/etcd'],
+        flags: ['-tags', 'etcd'],
+      }),
+  },
+  {
+    name: 'etcd2topo of Vitess 0.24',
+    nodes: [],
+    cannotPass: {
+      quorate: { 'etcd2topo.TestEtcd2TLS': 'A node needs the CA that signed an intermediate one.' },
+      etcd: {},
+    },
+    testsMin: 5,
+    prepare: (directory) =>
+      prepareGo(directory, {
+        module: 'vitess.io/vitess@v0.24.4',
+        packages: ['go/vt/topo/etcd2topo'],
+        programs: ['go/cmd/vtctldclient'],
+        // The ports next to that of a node are those of other nodes.
+        variables: { PROBE_DISTANCE: '100' },
+      }),
+  },
+  {
+    name: 'pkg/kvstore of Cilium 1.20',
+    nodes: ['n1'],
+    cannotPass: { quorate: {}, etcd: {} },
+    testsMin: 112,
+    prepare: (directory) =>
+      prepareGo(directory, {
+        module: 'github.com/cilium/cilium@v1.20.2',
+        packages: ['pkg/kvstore', 'pkg/kvstore/store', 'pkg/kvstore/allocator'],
+        flags: ['-ldflags', `-X ${CILIUM}.etcdDummyAddress=http://127.0.0.1:${SUITE_PORT}`],
+        variables: { INTEGRATION_TESTS: 'true' },
+      }),
   },
 ]

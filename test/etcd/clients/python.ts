@@ -12,8 +12,8 @@ const LINE = /^(?<outcome>PASSED|FAILED|ERROR|SKIPPED) (?:\S*\/)?(?<name>[^\s/]+
 export function runPytest(python: string, args: readonly string[], cwd: string): RunSuite {
   return async (env) => {
     const flags = ['-m', 'pytest', '-rA', '--tb=short', '-p', 'no:cacheprovider']
-    const run = await finish(python, [...flags, ...args], { cwd, env })
-    return { ...run, outcomes: readOutcomes(run.output, LINE) }
+    const { output } = await finish(python, [...flags, ...args], { cwd, env })
+    return { output, outcomes: readOutcomes(output, LINE) }
   }
 }
 

@@ -43,10 +43,10 @@ export async function prepareCrate(
   ]
   await succeed('nice', ['-n', '10', 'cargo', ...test, '--no-run'], { cwd: dirname(manifest) })
   return async (env) => {
-    const run = await finish('cargo', [...test, '--no-fail-fast', '--', '--test-threads=1', ...args], {
+    const { output } = await finish('cargo', [...test, '--no-fail-fast', '--', '--test-threads=1', ...args], {
       cwd: dirname(manifest),
       env,
     })
-    return { ...run, outcomes: readOutcomes(run.output, LINE) }
+    return { output, outcomes: readOutcomes(output, LINE) }
   }
 }

@@ -1,7 +1,5 @@
 // The form that suites of clients have in all languages.
 
-import type { Finished } from '../suites.ts'
-
 /** The port that most suites expect. */
 export const SUITE_PORT = 2379
 
@@ -30,7 +28,8 @@ export interface ClientSuite {
 /** Runs the whole suite, with these variables. */
 export type RunSuite = (environment: NodeJS.ProcessEnv) => Promise<SuiteRun>
 
-export interface SuiteRun extends Finished {
+export interface SuiteRun {
+  readonly output: string
   readonly outcomes: Outcomes
 }
 

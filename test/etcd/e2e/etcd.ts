@@ -1,5 +1,6 @@
 // A program with the flags of etcd that is a node of quorate: what etcd's end-to-end tests start as `etcd`. It prints
-// the lines for which they wait. A flag without a counterpart is an error.
+// the lines for which they wait. A flag without a counterpart is an error. The variable PROBE_DISTANCE says how far the
+// port for metrics is above that for clients, where a suite uses the third.
 
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,8 +19,10 @@ else await startNode()
 
 async function startNode(): Promise<void> {
   const { values: flags } = parseArgs({
-    // etcd's flags are given with `=true` or `=false`, or alone.
-    args: args.filter((arg) => !arg.endsWith('=false')).map((arg) => arg.replace(/=true$/, '')),
+    // etcd's flags are given with `=true` or `=false`, or alone, and with one dash or two.
+    args: args
+      .filter((arg) => !arg.endsWith('=false'))
+      .map((arg) => arg.replace(/=true$/, '').replace(/^-(?=[a-z])/, '--')),
     options: {
       name: text,
       'data-dir': text,
@@ -72,7 +75,7 @@ async function startNode(): Promise<void> {
   const own = peerFiles['cert-file'] === undefined && members.length > 1 ? files : peerFiles
   // The suite gives each member ports in a row: for clients, for peers, for metrics, and two that it does not use.
   const firstClient = `${client.protocol}//localhost:${Number(new URL(firstPeer).port) - 1}`
-  const probe = `localhost:${Number(client.port) + 3}`
+  const probe = `localhost:${Number(client.port) + Number(process.env.PROBE_DISTANCE ?? 3)}`
   const data = flags['data-dir'] ?? ''
   const isNew = !existsSync(data) || readdirSync(data).length === 0
   const founding = first === flags.name ? ['--bootstrap'] : ['--join', firstClient]
