@@ -60,7 +60,7 @@ export class WatchStream {
     const deadline = performance.now() + (hasNone ? NO_RESPONSE_MS : RESPONSE_MS)
     while (this.#answers.length === 0 && this.#end === undefined && performance.now() < deadline)
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, deadline - performance.now())
+        const timer = setTimeout(resolve, Math.max(0, deadline - performance.now()))
         this.#wake = () => {
           clearTimeout(timer)
           resolve()
