@@ -42,12 +42,17 @@ export async function sidesFor(
     sides.push({ ...side, cluster, connections: counts, about: aboutQuorate(protocol, counts) })
   }
   for (const [system, start] of prepared) {
-    const { name, over, without } = system
+    const { name, over, without, connectionPerOperation } = system
     const side = { name, over, generator: goGenerator, to: 'leader', without } as const
-    const counts = await best(side, start)
+    const counts = connectionPerOperation ? fixed(connections ?? 1) : await best(side, start)
     progress(`starting ${name}`)
     const other = await startIn(name, start)
-    sides.push({ ...side, cluster: other, connections: counts, about: `${system.about}; ${shown(counts)}` })
+    sides.push({
+      ...side,
+      cluster: other,
+      connections: counts,
+      about: `${system.about}; ${connectionPerOperation ? PER_OPERATION : shown(counts)}`,
+    })
   }
   return sides
 
@@ -75,6 +80,8 @@ export async function sidesFor(
 }
 
 const fixed = (count: number): ConnectionCounts => ({ writes: count, reads: count })
+
+const PER_OPERATION = 'client in Go, one connection for each in flight, to the leader'
 
 const shown = ({ writes, reads }: ConnectionCounts): string =>
   `client in Go, ${writes} connections for writes, ${reads} for reads, to the leader`

@@ -15,6 +15,8 @@ export interface System {
   readonly about: string
   /** Protocol of its client, for the generator in Go. */
   readonly over: Over
+  /** Its client has a connection for each operation in flight, as HTTP/1.1 needs. */
+  readonly connectionPerOperation?: true
   /** Scenarios that it does not take part in, with the reason. */
   readonly without: Readonly<Record<string, string>>
   /**

@@ -12,8 +12,6 @@ import (
 // The bucket that bench/clusters/nats.ts creates.
 const bucket = "bench"
 
-var errUnsupported = errors.New("unsupported")
-
 // The client of NATS, with the API of JetStream for buckets of keys and values.
 type natsStore struct{ bucket jetstream.KeyValue }
 

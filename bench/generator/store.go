@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"net/http"
 	"slices"
 )
 
-// A system to measure, through its own client, on one connection.
+// A system to measure, through its own client, on one connection if that carries many operations.
 type store interface {
 	put(ctx context.Context, key, value string) error
 	// Fails with errNotFound if the key is missing.
@@ -25,12 +27,16 @@ type store interface {
 var (
 	errNotFound = errors.New("not_found")
 	errConflict = errors.New("conflict")
+	// The system does not take part in such scenarios.
+	errUnsupported = errors.New("unsupported")
 )
 
 // By the protocol that the load names. The first endpoint is preferred.
 var connectors = map[string]func(endpoints []string) (store, error){
-	"grpc": connectEtcd,
-	"nats": connectNATS,
+	"consul": connectConsul,
+	"grpc":   connectEtcd,
+	"nats":   connectNATS,
+	"rqlite": connectRqlite,
 }
 
 func connect(over string, endpoints []string, count int) []store {
@@ -46,4 +52,9 @@ func connect(over string, endpoints []string, count int) []store {
 		check(err)
 	}
 	return stores
+}
+
+// For clients over HTTP/1.1. It keeps all its connections, where the default keeps two.
+func pooledTransport() *http.Transport {
+	return &http.Transport{MaxIdleConnsPerHost: math.MaxInt}
 }

@@ -10,7 +10,7 @@ export type Consistency = 'linearizable' | 'lease' | 'stale'
 export type Write = 'put' | 'create' | 'update'
 
 /** Protocol that carries the operations. */
-export type Over = 'http' | 'client' | 'mux' | 'grpc' | 'nats' | 'wrong-logins'
+export type Over = 'http' | 'client' | 'mux' | 'grpc' | 'nats' | 'consul' | 'rqlite' | 'wrong-logins'
 
 /** Credentials for a cluster with TLS that checks rights. */
 export interface Access {

@@ -20,6 +20,8 @@ export async function openTarget({ over, endpoints, in_flight, connections, acce
       return new HttpTarget(wrongLogins, endpoints, in_flight, access && { ca: access.ca, token: '' })
     case 'grpc':
     case 'nats':
+    case 'consul':
+    case 'rqlite':
       throw new Error(`bench/generator has ${over}`)
   }
 }

@@ -74,7 +74,7 @@ export const LOADS: readonly Scenario[] = [
   }),
   scenario(
     'get-stale',
-    'stale gets (etcd: serializable; NATS: by any replica), 64 in flight',
+    'stale gets (etcd: serializable; NATS: by any replica; rqlite: none), 64 in flight',
     get64('stale'),
   ),
   scenario('mixed', '90 % linearizable gets and 10 % puts, 64 in flight', { in_flight: 64, reads: 0.9 }),

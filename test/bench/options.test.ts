@@ -5,7 +5,10 @@ const names = (...args: string[]): string[] => optionsOf(args).scenarios.map(({ 
 
 test.each([
   [['--only', 'put-65'], 'There is no scenario put-65. npm run bench -- --list shows all.'],
-  [['--against', 'etcd,redis'], '--against takes etcd, etcd:3.4, nats, nats:default, not redis.'],
+  [
+    ['--against', 'etcd,redis'],
+    '--against takes etcd, etcd:3.4, nats, nats:default, consul, rqlite, not redis.',
+  ],
   [['--over', 'udp'], '--over takes http, client, mux, grpc, not udp.'],
   [['--keys', '1e6'], '--keys takes a whole number from 1 on, not 1e6.'],
   [['--seconds', '0'], '--seconds takes a number of seconds above 0, not 0.'],
