@@ -143,7 +143,7 @@ export class Ranges {
       listMetadata: (options) => open(() => this.#node.listMetadata(options)),
       // One request to the engine for each slice: it takes as long as reading some dozens of keys.
       listKeys: (options) =>
-        open(() => this.#node.listKeys({ ...options, rowsPerRequest: this.#limits.sliceKeysMax + 1 })),
+        open(() => this.#node.listKeys({ ...options, rowsPerRequest: this.#limits.sliceKeysMax + 2 })),
     }
     const reading = async (): Promise<void> => use(instant)
     void reading()

@@ -313,6 +313,22 @@ test('a list of keys with many versions reads few rows of each', async () => {
   expect(node.reads - before).toBeLessThan(250)
 })
 
+test('a page reads few rows behind it', async () => {
+  const node = await Node.start()
+  const keys = names(1000, 'state')
+  for (const versions of [1, 2, 3]) {
+    await node.write(puts(keys))
+    for (const limit of [1, 10, 100, 400]) {
+      const before = node.reads
+      const [listed, rows] = await node.list(EVERYTHING, false, limit)
+      expect(listed).toEqual(keys.slice(0, limit))
+      // One record more than the page, and the rest of a read that another one is dearer than.
+      expect(rows).toBeLessThanOrEqual(versions * (limit + 1) + 20)
+      expect(node.reads - before).toBeLessThanOrEqual(versions + 2)
+    }
+  }
+})
+
 test('a list of keys with few versions reads them in few reads', async () => {
   const node = await Node.start()
   const keys = names(1000, 'state')

@@ -183,7 +183,7 @@ test('a page of so many reads may have no record, and then does not know whether
   const scan = written.node.list(all)
   const next = (rowsMax: number) =>
     new Promise((resolve, reject) =>
-      scan.next({ rowsMax, bytesMax: 1 << 20, readsMax: 4 }, (error, records, more) =>
+      scan.next({ rowsMax, bytesMax: 1 << 20, readsMax: 2 }, (error, records, more) =>
         error === undefined ? resolve([records.map(({ key }) => text(key)), more]) : reject(error),
       ),
     )

@@ -29,6 +29,8 @@ const READ_ROWS_MAX = 256
 const JUMP_ROWS = ROWS_TO_SKIP + 2
 /** A jump takes about as long as reading so many rows. */
 const ROWS_PER_JUMP = 16
+/** Another read takes about as long as reading so many rows more. */
+const ROWS_PER_READ = 16
 
 export interface SliceLimits extends PageLimits {
   /** Reads of rows, of which many may hold no item; undefined: as many as are needed. */
@@ -155,6 +157,8 @@ class VersionScan<T extends KeyRow | VersionName> {
   #isComplete = false
   /** The number of rows to read next at least: it doubles as long as they hold no record. */
   #rowsMin = 1
+  /** Rows for each record, in the last read that found one. */
+  #rowsPerRecord = 1
   /** The number of rows to read next at most. */
   #rowsMax = Number.POSITIVE_INFINITY
   #limits: SliceLimits = { rowsMax: 0, bytesMax: 0 }
@@ -283,8 +287,17 @@ class VersionScan<T extends KeyRow | VersionName> {
     this.#done(error, this.#page, more)
   }
 
+  /** As few rows as the page is likely to need: those behind it are read for nothing when the reader has enough. */
+  #rowsToRead(): number {
+    const { rowsMax } = this.#limits
+    // One record more than the page shows whether there are more.
+    const records = rowsMax + 1 - this.#page.length
+    const wanted = Math.min(Math.ceil(records * this.#rowsPerRecord), rowsMax + 1)
+    return Math.max(wanted, this.#rowsMin, this.#reads === 0 ? 1 : ROWS_PER_READ)
+  }
+
   #readRows(): void {
-    const rowsMax = Math.min(this.#rowsMax, Math.max(this.#limits.rowsMax, this.#rowsMin))
+    const rowsMax = Math.min(this.#rowsMax, this.#rowsToRead())
     this.#reads++
     this.#isReading = true
     this.#scan.next({ ...this.#limits, rowsMax }, (error, rows, more) => {
@@ -304,6 +317,7 @@ class VersionScan<T extends KeyRow | VersionName> {
         return
       }
       this.#at = 0
+      if (this.#read.length > 0) this.#rowsPerRecord = Math.max(1, rows.length / this.#read.length)
       this.#rowsMin = this.#read.length > 0 ? 1 : Math.min(2 * rowsMax, READ_ROWS_MAX)
       const hasJumped = more && this.#jump()
       this.#rowsMax = hasJumped ? JUMP_ROWS : 2 * this.#rowsMax
