@@ -48,8 +48,7 @@ async function measure(options: BenchOptions): Promise<Result> {
 }
 
 function leftOut(scenarios: readonly Scenario[], sides: readonly Side[]): Result['left_out'] {
-  const systems = new Map(sides.map(({ cluster, without }) => [cluster.system, without]))
-  return [...systems].flatMap(([system, without]) =>
+  return sides.flatMap(({ name: system, without }) =>
     scenarios.flatMap(({ name: scenario }) => {
       const reason = without[scenario]
       return reason === undefined ? [] : [{ system, scenario, reason }]

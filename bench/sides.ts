@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { bestConnections } from './calibrate.ts'
 import { type Cluster, signalAll } from './clusters/cluster.ts'
 import { givenQuorate, startQuorate } from './clusters/quorate.ts'
-import type { StartedCluster, System } from './clusters/system.ts'
+import { ETCD_ONLY, type StartedCluster, type System } from './clusters/system.ts'
 import { buildGoGenerator } from './load/go-generator.ts'
 import type { Over } from './load/load.ts'
 import { NODE_GENERATOR } from './load/run-generator.ts'
@@ -37,7 +37,8 @@ export async function sidesFor(
     const name = `quorate ${protocol}`
     const generator = protocol === 'grpc' ? goGenerator : NODE_GENERATOR
     const to = protocol === 'client' ? 'all' : 'leader'
-    const side = { name, over: protocol, generator, to, without: {} } as const
+    const without = protocol === 'grpc' ? {} : ETCD_ONLY
+    const side = { name, over: protocol, generator, to, without } as const
     const counts = protocol === 'grpc' ? await best(side, startQuorate) : fixed(connections ?? 1)
     sides.push({ ...side, cluster, connections: counts, about: aboutQuorate(protocol, counts) })
   }

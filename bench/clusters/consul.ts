@@ -7,7 +7,7 @@ import { sendOnce } from '../load/http-connection.ts'
 import { getJson } from './get-json.ts'
 import { MemberProcesses } from './member-processes.ts'
 import { consecutivePorts } from './ports.ts'
-import { QUORATE_ONLY, type StartedCluster, type System } from './system.ts'
+import { ETCD_ONLY, QUORATE_ONLY, type StartedCluster, type System } from './system.ts'
 
 const NAMES = ['c1', 'c2', 'c3'] as const
 /** The last release under the Mozilla Public License. Its go.mod has the other five modules from its repository. */
@@ -35,6 +35,7 @@ const CONNECTIONS_PER_CLIENT = 2000
 const NO_EVENTS = 'a blocking query answers once, and misses the puts until the next one'
 const WITHOUT: Readonly<Record<string, string>> = {
   ...QUORATE_ONLY,
+  ...ETCD_ONLY,
   ...Object.fromEntries(
     ['watch', 'watch-10', 'watch-100', 'watch-100k', 'watch-all-100k'].map((name) => [name, NO_EVENTS]),
   ),

@@ -9,7 +9,7 @@ import { sendOnce } from '../load/http-connection.ts'
 import { MemberProcesses } from './member-processes.ts'
 import { natsRequest } from './nats-request.ts'
 import { consecutivePorts } from './ports.ts'
-import { QUORATE_ONLY, type StartedCluster, type System } from './system.ts'
+import { ETCD_ONLY, QUORATE_ONLY, type StartedCluster, type System } from './system.ts'
 
 const NAMES = ['n1', 'n2', 'n3'] as const
 const PROGRAM = { 'nats-server': 'github.com/nats-io/nats-server/v2' } as const
@@ -40,6 +40,7 @@ const NO_LINEARIZABLE = 'its gets are answered by any replica: get-stale has the
 const FEW_WATCHES = 'by default a bucket has 1,000 consumers, of which each watch is one'
 const WITHOUT: Readonly<Record<string, string>> = {
   ...QUORATE_ONLY,
+  ...ETCD_ONLY,
   ...Object.fromEntries(
     ['get-1', 'get-16', 'get-64', 'get-256', 'get-1000', 'get-10m', 'mixed'].map((name) => [
       name,

@@ -26,6 +26,12 @@ export interface System {
   prepare(): Promise<(directory: string) => Promise<StartedCluster>>
 }
 
+/** Scenarios of etcd's API, with the reason why other protocols do not take part. */
+export const ETCD_ONLY: Readonly<Record<string, string>> = {
+  lists: "pages of etcd's API",
+  'lists-500': "pages of etcd's API",
+}
+
 /** Scenarios of what no other system here has, with the reason why these do not take part. */
 export const QUORATE_ONLY: Readonly<Record<string, string>> = {
   'get-lease': 'reads by lease',

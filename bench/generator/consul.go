@@ -31,6 +31,8 @@ func (s consulStore) get(ctx context.Context, key string, stale bool) error {
 
 func (s consulStore) list(context.Context, string, int64, bool) error { return errUnsupported }
 
+func (s consulStore) listPages(context.Context, string, string, int64) error { return errUnsupported }
+
 func (s consulStore) create(ctx context.Context, key, value string) (int64, error) {
 	return s.update(ctx, key, value, 0)
 }
@@ -49,4 +51,6 @@ func (s consulStore) update(ctx context.Context, key, value string, revision int
 	return int64(answer.Results[0].KV.ModifyIndex), nil
 }
 
-func (s consulStore) watch(context.Context, string, func(), func(string)) error { return errUnsupported }
+func (s consulStore) watch(context.Context, string, func(), func(string)) error {
+	return errUnsupported
+}

@@ -27,6 +27,29 @@ func (s etcdStore) list(ctx context.Context, from string, limit int64, stale boo
 	return s.read(ctx, from, stale, clientv3.WithFromKey(), clientv3.WithLimit(limit))
 }
 
+// As the API server of Kubernetes reads a resource.
+func (s etcdStore) listPages(ctx context.Context, from, to string, page int64) error {
+	var revision, count, read int64
+	for {
+		answer, err := s.client.Get(ctx, from, clientv3.WithRange(to), clientv3.WithLimit(page), clientv3.WithRev(revision))
+		if err != nil {
+			return err
+		}
+		if revision == 0 {
+			revision, count = answer.Header.Revision, answer.Count
+		}
+		read += int64(len(answer.Kvs))
+		if !answer.More {
+			break
+		}
+		from = string(answer.Kvs[len(answer.Kvs)-1].Key) + "\x00"
+	}
+	if read == 0 || read != count {
+		return errPartial
+	}
+	return nil
+}
+
 func (s etcdStore) read(ctx context.Context, key string, stale bool, options ...clientv3.OpOption) error {
 	if stale {
 		options = append(options, clientv3.WithSerializable())

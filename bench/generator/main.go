@@ -32,6 +32,7 @@ type load struct {
 	Consistency   string
 	Writes        string
 	Range         int64
+	Page          *int64
 	Keys          int64
 	FillFrom      *int64  `json:"fill_from"`
 	ValueBytes    int     `json:"value_bytes"`
@@ -212,7 +213,12 @@ func (r *run) next(random *rand.Rand) operation {
 		key := keyName(random.Int63n(r.Keys))
 		return func(ctx context.Context, s store) error { return s.get(ctx, key, stale) }
 	}
-	from := keyName(random.Int63n(max(1, r.Keys-r.Range+1)))
+	first := random.Int63n(max(1, r.Keys-r.Range+1))
+	from := keyName(first)
+	if r.Page != nil {
+		to := keyName(first + r.Range)
+		return func(ctx context.Context, s store) error { return s.listPages(ctx, from, to, *r.Page) }
+	}
 	return func(ctx context.Context, s store) error { return s.list(ctx, from, r.Range, stale) }
 }
 

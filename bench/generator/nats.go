@@ -49,6 +49,8 @@ func (s natsStore) get(ctx context.Context, key string, stale bool) error {
 
 func (s natsStore) list(context.Context, string, int64, bool) error { return errUnsupported }
 
+func (s natsStore) listPages(context.Context, string, string, int64) error { return errUnsupported }
+
 func (s natsStore) create(ctx context.Context, key, value string) (int64, error) {
 	revision, err := s.bucket.Create(ctx, key, []byte(value))
 	return int64(revision), conflictOr(err)

@@ -66,6 +66,8 @@ func (s rqliteStore) read(ctx context.Context, stale bool, query string, argumen
 	return err
 }
 
+func (s rqliteStore) listPages(context.Context, string, string, int64) error { return errUnsupported }
+
 func (s rqliteStore) create(ctx context.Context, key, value string) (int64, error) {
 	return s.writeIf(ctx, 1, createRow, key, blob(value))
 }
@@ -92,7 +94,9 @@ func (s rqliteStore) write(ctx context.Context, query string, arguments ...any) 
 	return answer.RowsAffected, err
 }
 
-func (s rqliteStore) watch(context.Context, string, func(), func(string)) error { return errUnsupported }
+func (s rqliteStore) watch(context.Context, string, func(), func(string)) error {
+	return errUnsupported
+}
 
 // A value of any bytes, as rqlite takes it in JSON.
 func blob(value string) string { return fmt.Sprintf("x'%x'", value) }

@@ -16,6 +16,8 @@ type store interface {
 	get(ctx context.Context, key string, stale bool) error
 	// Reads up to limit keys, from this one on.
 	list(ctx context.Context, from string, limit int64, stale bool) error
+	// Reads the keys from this one to that one, in pages at one revision; 0: in one response.
+	listPages(ctx context.Context, from, to string, page int64) error
 	// Fails if the key exists. Returns the revision of the key.
 	create(ctx context.Context, key, value string) (int64, error)
 	// Fails unless this is the revision of the key. Returns the new one.
@@ -27,6 +29,7 @@ type store interface {
 var (
 	errNotFound = errors.New("not_found")
 	errConflict = errors.New("conflict")
+	errPartial  = errors.New("partial_list")
 	// The system does not take part in such scenarios.
 	errUnsupported = errors.New("unsupported")
 )

@@ -37,6 +37,11 @@ export interface Load {
   readonly writes: Write
   /** Keys that one read returns: 1 is a get, more is a range that begins at the chosen key. */
   readonly range: number
+  /**
+   * Each read is of all keys of its range, in pages of so many at one revision; 0: in one response. Only generators in
+   * Go have it.
+   */
+  readonly page?: number
   /** Keys 0 to `keys` - 1 are chosen uniformly. */
   readonly keys: number
   /** Instead: write each key from this number to `keys` - 1 once, and end. */

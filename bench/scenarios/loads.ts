@@ -8,6 +8,8 @@ import { type Scenario, TEN_MILLION } from './scenario.ts'
 
 const IN_FLIGHT = [1, 16, 64, 256, 1000] as const
 const RANGE = 100
+/** Keys of a list. */
+const LIST = 5_000
 
 function scenario(name: string, about: string, wish: LoadWish, more: Partial<Scenario> = {}): Scenario {
   return {
@@ -83,6 +85,13 @@ export const LOADS: readonly Scenario[] = [
     reads: 1,
     range: RANGE,
   }),
+  ...[0, 500].map((page) =>
+    scenario(
+      page === 0 ? 'lists' : `lists-${page}`,
+      `linearizable lists of ${LIST.toLocaleString('en')} keys, ${page === 0 ? 'whole' : `in pages of ${page}`}, 4 in flight`,
+      { in_flight: 4, reads: 1, range: LIST, page },
+    ),
+  ),
 ]
 
 export const TEN_MILLION_LOADS: readonly Scenario[] = [
