@@ -4,6 +4,7 @@
 import type { Command, KeyCommand } from '../../kv/index.ts'
 import { conditionHolds } from '../../kv/index.ts'
 import { leaseNumbers, rejection } from '../../kv/rejections.ts'
+import { comparisonHolds } from '../../kv/txn.ts'
 import {
   ApiError,
   type Condition,
@@ -33,6 +34,7 @@ import {
 import { RENEW_LEASES_MAX } from '../../operations/keep-alive.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { LeaseNow } from '../node/leases/lease-rows.ts'
+import type { Result } from '../node/result.ts'
 import type { PermittedWatch } from '../node/watch/index.ts'
 import { type AnswerOf, type AnswerTo, NO_HEAD, type Respond, type WatchAnswer } from './answer.ts'
 import type { Api } from './api.ts'
@@ -56,6 +58,8 @@ import {
   estimateAnswer,
   evaluateTxn,
   keyChangeOf,
+  keyGetOf,
+  resultOfKeyGet,
   withLeases,
 } from './txn.ts'
 import { beginWatch } from './watch.ts'
@@ -496,40 +500,54 @@ function changeOneKey(
   const settle = (answer: ApiError | AppliedAnswer<BatchedCommand>): void => {
     if (!(answer instanceof ApiError)) respond(answerOfKeyChange(answer))
     else if (answer.code !== 'precondition_failed' || answer.revision === undefined) respond(answer)
-    else if (txn.failure.length > 0) evaluateFailure(api, txn, answer.revision, call, respond)
+    else if (txn.failure.length > 0) answerFailure(api, txn, answer.revision, call, respond)
     else respond(failureOf(answer.revision, []))
   }
   propose(api, change, undefined, call, guardedBy(api, respond)(settle))
 }
 
 /**
- * Evaluates a transaction whose comparison failed at this revision, on this node, which has applied the entry. It means
- * the same here as in the log, unless its comparison holds by now: then it is proposed.
+ * Answers a transaction whose comparison failed at this revision. Mostly it then gets the key that it compares: this
+ * node has applied the entry, and reads that key without a scan, of which it has few. It means the same here as in the
+ * log, unless the comparison holds by now. Then it is proposed, and so is one that reads anything else.
  */
-function evaluateFailure(
+function answerFailure(
   api: Api,
   txn: KvTxn,
   minRevision: Revision,
   call: Call,
   respond: Respond<AnswerTo<'txn'>>,
 ): void {
-  const { node, ranges } = api
-  const reading: KvTxn = { ...txn, success: [] }
-  const read = async (instant: Instant): Promise<void> => {
-    const { grant } = instant
-    const { settings } = node.status()
-    const checkAt = (at: Revision): void => checkRevision(node, at, grant)
-    const { result, reservation } = await evaluateTxn(reading, instant, ranges, undefined, settings, checkAt)
-    if (result.succeeded) {
-      reservation.release()
-      proposeTxn(api, txn, undefined, call, respond)
+  const { node } = api
+  const propose = () => proposeTxn(api, txn, undefined, call, respond)
+  const failing = keyGetOf(txn)
+  if (failing === undefined) {
+    propose()
+    return
+  }
+  const { comparison, get } = failing
+  const guarded = guardedBy(api, respond)
+  const answer = (row: KeyRow | undefined, revision: Revision): void => {
+    if (comparisonHolds(comparison, row, undefined)) {
+      propose()
       return
     }
+    const reservation = api.outbound.reserve()
+    if (row !== undefined) reservation.grow(row.key.length + row.value.length)
     passRoom(call, reservation)
-    respond(failureOf(grant.revision, result.results))
+    respond(failureOf(revision, [resultOfKeyGet(get, row)]))
+  }
+  const read = (granted: Result<ReadGrant>): void => {
+    if (!granted.ok) throw errorOfNode(granted.problem, true)
+    const refusal = refusalNow(node, call)
+    if (refusal !== undefined) throw refusal
+    node.get(get.where.key, (error, row) => {
+      if (error !== undefined) respond(api.toApiError(errorOfScan(error)))
+      else guarded(() => answer(row, granted.value.revision))(undefined)
+    })
   }
   const freshness: FreshnessOptions = { consistency: 'stale', minRevision }
-  ranges.readInstant(call, freshness, read, (error) => respond(api.toApiError(error)))
+  call.withdraw = node.read(readOptions(freshness, timeLeftMs(call)), guarded(read))
 }
 
 const failureOf = (revision: Revision, results: KvTxnResult['results']): AnswerTo<'txn'> => ({

@@ -114,6 +114,28 @@ export function answerOfKeyChange(answer: AnswerTo<'put'> | AnswerTo<'delete'>):
   return { kind: 'txn', result: { revision, succeeded: true, results }, head: answer.head }
 }
 
+type TxnGet = Extract<KvTxnOperation, { readonly kind: 'get' }>
+
+/** The get of a whole record that is all that a transaction does when its comparison fails, of the key it compares. */
+interface KeyGet {
+  readonly comparison: KvComparison
+  readonly get: TxnGet & { readonly where: { readonly key: Uint8Array } }
+}
+
+/** undefined: the transaction of a key reads something else when its comparison fails. */
+export function keyGetOf({ compare: [comparison], failure: [get, ...others] }: KvTxn): KeyGet | undefined {
+  if (comparison === undefined || get?.kind !== 'get' || others.length > 0) return undefined
+  const { where, limit = 1, revision } = get
+  if (!('key' in where) || !hasValues(get) || limit < 1 || revision !== undefined) return undefined
+  if (!('key' in comparison.where) || !areEqual(where.key, comparison.where.key)) return undefined
+  return { comparison, get: { ...get, where } }
+}
+
+export const resultOfKeyGet = ({ count }: TxnGet, row: KeyRow | undefined): KvTxnOperationResult => {
+  const records = row === undefined ? [] : [row]
+  return { kind: 'get', found: { records, more: false, count: count ? records.length : undefined } }
+}
+
 // ---------------------------------------------------------------------------------------------------------------------
 // Memory
 

@@ -138,3 +138,31 @@ test('leases are listed in pages, by more clients than lists are read at once', 
   )
   expect(new Set(lists)).toEqual(new Set(['1,2,3,4,5']))
 })
+
+/** An update of an object as Kubernetes makes it, of which somebody else has written a newer revision. */
+const OUTDATED = frame(
+  RPC.txn.request.encode(
+    RPC.txn.request.fromJson({
+      compare: [{ key: key.toString('base64'), target: 'MOD', mod_revision: 1 }],
+      success: [{ request_put: { key: key.toString('base64') } }],
+      failure: [{ request_range: { key: key.toString('base64') } }],
+    }),
+  ),
+)
+
+test('updates of an older revision are answered, and so are lists, of more clients than scans are open', async () => {
+  const { port } = await serve({ limits: { rangesMax: 4 } })
+  const session = openSession(port)
+  await callRpc(session, RPC.put, { key, value: key })
+  const update = async () => {
+    const { message, messages } = await callGrpc(session, RPC.txn.path, OUTDATED)
+    return message || messages.map((each) => RPC.txn.response.decode(each).succeeded).join()
+  }
+  const list = async () => {
+    const all = { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0), limit: 1 }
+    const { message, response } = await callRpc(session, RPC.range, all)
+    return message || `${response?.kvs.length} key`
+  }
+  const answers = await Promise.all(Array.from({ length: 50 }, (_, at) => (at % 10 < 8 ? update() : list())))
+  expect(new Set(answers)).toEqual(new Set(['false', '1 key']))
+})
