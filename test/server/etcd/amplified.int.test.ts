@@ -139,6 +139,20 @@ test('leases are listed in pages, by more clients than lists are read at once', 
   expect(new Set(lists)).toEqual(new Set(['1,2,3,4,5']))
 })
 
+test('the keys of leases are read by more clients than scans are open at once', async () => {
+  const { port } = await serve({ limits: { rangesMax: 4 } })
+  const session = openSession(port)
+  await callRpc(session, RPC.leaseGrant, { id: 7n, ttl: 60 })
+  await callRpc(session, RPC.put, { key, value: key, lease: 7n })
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, async () => {
+      const { message, response } = await callRpc(session, RPC.leaseTimeToLive, { id: 7n, keys: true })
+      return message || response?.keys.map((each) => Buffer.from(each).toString()).join()
+    }),
+  )
+  expect(new Set(answers)).toEqual(new Set(['a']))
+})
+
 /** An update of an object as Kubernetes makes it, of which somebody else has written a newer revision. */
 const OUTDATED = frame(
   RPC.txn.request.encode(
