@@ -9,7 +9,7 @@ import type { OpenedRange } from '../api/opened-range.ts'
 import type { EtcdCall } from './call.ts'
 import { decodeRows, type RangeAnswer } from './range-body.ts'
 import { isKept, type RowSteps, sortInSteps } from './range-order.ts'
-import { type RangeResult, waitingSlices } from './range-reading.ts'
+import { type RangeResult, tookTooLong, waitingSlices } from './range-reading.ts'
 import { checkMessageBytes, ResponseInParts, type ValuesInParts } from './rpc.ts'
 
 /**
@@ -42,8 +42,9 @@ export async function readSorted(
     range.counted(total)
     const body = await sorted.body()
     if (body.bytes > call.api.limits.etcdHeldBytesMax) {
-      const result = new ResponseInParts<RangeResponse>({ header, more, count: total }, 'kvs', body)
-      return { result, ended: body.closed.finally(() => sorted.leave()) }
+      body.takenUntil = performance.now() + call.api.limits.streamMsMax
+      void body.closed.then(() => sorted.leave())
+      return { result: new ResponseInParts<RangeResponse>({ header, more, count: total }, 'kvs', body) }
     }
     const parts: Uint8Array[] = []
     for (let part = await body.next(); part !== undefined; part = await body.next()) parts.push(part)
@@ -152,6 +153,8 @@ class SortedBody implements ValuesInParts<unknown> {
   readonly bytes: number
   readonly rows: number
   readonly decode = decodeRows
+  /** Its client has so long to take it, on the clock of `performance.now()`: others wait for its memory. */
+  takenUntil = Number.POSITIVE_INFINITY
   readonly #rows: (KeyRow | undefined)[]
   readonly #keysOnly: boolean
   readonly #call: EtcdCall
@@ -172,8 +175,10 @@ class SortedBody implements ValuesInParts<unknown> {
     return this.#closed.promise
   }
 
+  /** Rejects with `ApiError`: the response is not complete. */
   async next(): Promise<Uint8Array | undefined> {
     if (this.#parts.length === 0 && this.#at < this.#rows.length) {
+      if (performance.now() > this.takenUntil) throw tookTooLong()
       await this.#call.api.outbound.turns.next()
       this.#encode()
     }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
+import { callRpc, frame, openSession } from './grpc-call.ts'
 import { base64, ETCD_WIRES, fromBase64, type Json } from './wires.ts'
 
 const KiB = 1024
@@ -98,4 +99,38 @@ describe.each(ETCD_WIRES)('%s', (_, open) => {
         expect([more, count]).toEqual([expected.length < 1_500, '1500'])
       }
   })
+})
+
+const EVERYTHING = { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) }
+const ORDERS = Object.entries({ KEY: 0, MOD: 3 })
+
+/** A node with 300 KB of rows, of which an answer is not held. */
+async function serveLarge(limits: { readonly streamMsMax?: number } = {}) {
+  const node = new FakeNode()
+  for (let at = 0; at < 300; at++) node.put(`k${at}`, 'v'.repeat(1_000))
+  const held = { etcdHeldBytesMax: 1_000, etcdHeldTogetherBytesMax: 0 }
+  return await serve({ node, limits: { ...held, ...limits } })
+}
+
+test.each(ORDERS)(
+  'a range in the order of %s that its client takes too slowly ends',
+  async (_, sortTarget) => {
+    const { http, node, port } = await serveLarge({ streamMsMax: 0 })
+    const { status } = await callRpc(openSession(port), RPC.range, { ...EVERYTHING, sortTarget })
+    expect(status).toBe(8)
+    await node.scansClosed()
+    await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
+  },
+)
+
+test('a sorted range has no scan open while its client takes it', async () => {
+  const { http, node, port } = await serveLarge()
+  const stream = openSession(port).request({
+    ...{ ':method': 'POST', ':path': RPC.range.path, 'content-type': 'application/grpc' },
+  })
+  stream.end(frame(RPC.range.request.encode(RPC.range.request.fromJson({ ...ALL, sort_target: 'MOD' }))))
+  // Nobody reads it: the window of HTTP/2 fills.
+  stream.pause()
+  await expect.poll(() => http.inspect().answerBytes).toBeGreaterThan(100_000)
+  expect([http.inspect().ranges, node.openScans]).toEqual([0, 0])
 })
