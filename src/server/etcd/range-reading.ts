@@ -13,7 +13,7 @@ import type { EtcdCall } from './call.ts'
 import { CANCELLED } from './errors.ts'
 import { readInTurn } from './read-turns.ts'
 
-interface RangeReading {
+export interface RangeReading {
   readonly range: KeyRange
   readonly order?: 'asc' | 'desc'
   readonly freshness: FreshnessOptions

@@ -9,7 +9,7 @@ import type { OpenedRange } from '../api/opened-range.ts'
 import type { EtcdCall } from './call.ts'
 import { decodeRows, type RangeAnswer } from './range-body.ts'
 import { isKept, type RowSteps, sortInSteps } from './range-order.ts'
-import { type RangeResult, tookTooLong, waitingSlices } from './range-reading.ts'
+import { type RangeReading, readRange, tookTooLong, waitingSlices } from './range-reading.ts'
 import { checkMessageBytes, ResponseInParts, type ValuesInParts } from './rpc.ts'
 
 /**
@@ -29,32 +29,66 @@ const tooManyRows = (bytesMax: number): GrpcError =>
 /** Rows beyond the limit of the request that are kept before they are sorted, and the last ones dropped. */
 const ROWS_BEYOND_LIMIT = 1_024
 
+/** Another response has the memory that a range needs. */
+class NoMemoryError extends Error {}
+
+/** Reads a range and sorts it. Who waits for memory has no turn of reads: others would wait for it too. */
 export async function readSorted(
+  reading: RangeReading,
+  request: RangeRequest,
+  call: EtcdCall,
+): Promise<RangeAnswer> {
+  const read = (turn: LargeTurn): Promise<RangeAnswer> =>
+    readRange(call, reading, async (range) => ({ result: await readOnce(range, request, call, turn) }))
+  const turn = new LargeTurn()
+  try {
+    return await read(turn)
+  } catch (error) {
+    turn.leave()
+    if (!(error instanceof NoMemoryError)) throw error
+  }
+  turn.leaves = await call.etcd.largeTurns.enter(call)
+  try {
+    return await read(turn)
+  } catch (error) {
+    turn.leave()
+    throw error
+  }
+}
+
+/** The turn of responses that need more memory than others. */
+class LargeTurn {
+  /** undefined: it has not begun, or is over. */
+  leaves: (() => void) | undefined
+
+  leave(): void {
+    this.leaves?.()
+    this.leaves = undefined
+  }
+}
+
+async function readOnce(
   range: OpenedRange,
   request: RangeRequest,
   call: EtcdCall,
-): Promise<RangeResult<RangeAnswer>> {
-  const sorted = new SortedRows(request, call)
-  try {
-    const total = await sorted.read(range)
-    const header = call.header(range.head.revision)
-    const { more } = sorted
-    range.counted(total)
-    const body = await sorted.body()
-    if (body.bytes > call.api.limits.etcdHeldBytesMax) {
-      body.takenUntil = performance.now() + call.api.limits.streamMsMax
-      void body.closed.then(() => sorted.leave())
-      return { result: new ResponseInParts<RangeResponse>({ header, more, count: total }, 'kvs', body) }
-    }
-    const parts: Uint8Array[] = []
-    for (let part = await body.next(); part !== undefined; part = await body.next()) parts.push(part)
-    await call.holdInTurn(body.bytes)
-    sorted.leave()
-    return { result: { header, kvs: new EncodedValues(parts, body.rows, decodeRows), more, count: total } }
-  } catch (error) {
-    sorted.leave()
-    throw error
+  turn: LargeTurn,
+): Promise<RangeAnswer> {
+  const sorted = new SortedRows(request, call, turn)
+  const total = await sorted.read(range)
+  const header = call.header(range.head.revision)
+  const { more } = sorted
+  range.counted(total)
+  const body = await sorted.body()
+  if (body.bytes > call.api.limits.etcdHeldBytesMax) {
+    body.takenUntil = performance.now() + call.api.limits.streamMsMax
+    void body.closed.then(() => turn.leave())
+    return new ResponseInParts<RangeResponse>({ header, more, count: total }, 'kvs', body)
   }
+  const parts: Uint8Array[] = []
+  for (let part = await body.next(); part !== undefined; part = await body.next()) parts.push(part)
+  await call.holdInTurn(body.bytes)
+  turn.leave()
+  return { header, kvs: new EncodedValues(parts, body.rows, decodeRows), more, count: total }
 }
 
 class SortedRows {
@@ -64,11 +98,11 @@ class SortedRows {
   #rows: KeyRow[] = []
   /** Memory that the call holds. */
   #bytes = 0
-  /** The turn of responses that need more memory than others. */
-  #turn: (() => void) | undefined
+  readonly #turn: LargeTurn
   more = false
 
-  constructor(request: RangeRequest, call: EtcdCall) {
+  constructor(request: RangeRequest, call: EtcdCall, turn: LargeTurn) {
+    this.#turn = turn
     this.#request = request
     this.#call = call
     this.#limit = request.limit > 0 ? request.limit : Number.MAX_SAFE_INTEGER
@@ -97,10 +131,14 @@ class SortedRows {
   async #hold(bytes: number): Promise<void> {
     const { etcdHeldBytesMax, etcdSortBytesMax } = this.#call.api.limits
     if (this.#bytes + bytes > etcdSortBytesMax) throw tooManyRows(etcdSortBytesMax)
-    if (this.#turn === undefined && this.#bytes + bytes <= etcdHeldBytesMax)
+    if (this.#turn.leaves === undefined && this.#bytes + bytes <= etcdHeldBytesMax)
       await this.#call.holdInTurn(bytes)
     else {
-      this.#turn ??= await this.#call.etcd.largeTurns.enter(this.#call)
+      this.#turn.leaves ??= this.#call.etcd.largeTurns.tryEnter()
+      if (this.#turn.leaves === undefined) {
+        this.#call.giveBack(this.#bytes)
+        throw new NoMemoryError('another response has the memory that this range needs')
+      }
       this.#call.holdBeyond(bytes)
     }
     this.#bytes += bytes
@@ -123,13 +161,6 @@ class SortedRows {
     for (const row of this.#rows) bytes += rangeRowBytes(row, keysOnly ? 0 : row.value.length)
     checkMessageBytes(bytes)
     return new SortedBody(this.#rows, bytes, keysOnly, this.#call)
-  }
-
-  /** Another response may need much memory. */
-  leave(): void {
-    this.#rows = []
-    this.#turn?.()
-    this.#turn = undefined
   }
 }
 

@@ -42,10 +42,18 @@ export class ReadTurns {
     }
   }
 
+  /** Begins a turn if one is free, which lasts until the returned function is called. */
+  tryEnter(): (() => void) | undefined {
+    if (this.#free === 0) return undefined
+    this.#free--
+    return () => this.#release()
+  }
+
   /** Resolves when it is the turn of the call, which lasts until the returned function is called. */
   async enter(call: ReadingCall): Promise<() => void> {
-    if (this.#free > 0) this.#free--
-    else await this.#turn(call)
+    const leave = this.tryEnter()
+    if (leave !== undefined) return leave
+    await this.#turn(call)
     return () => this.#release()
   }
 

@@ -105,7 +105,7 @@ const EVERYTHING = { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) }
 const ORDERS = Object.entries({ KEY: 0, MOD: 3 })
 
 /** A node with 300 KB of rows, of which an answer is not held. */
-async function serveLarge(limits: { readonly streamMsMax?: number } = {}) {
+async function serveLarge(limits: { readonly rangesMax?: number; readonly streamMsMax?: number } = {}) {
   const node = new FakeNode()
   for (let at = 0; at < 300; at++) node.put(`k${at}`, 'v'.repeat(1_000))
   const held = { etcdHeldBytesMax: 1_000, etcdHeldTogetherBytesMax: 0 }
@@ -123,14 +123,36 @@ test.each(ORDERS)(
   },
 )
 
-test('a sorted range has no scan open while its client takes it', async () => {
-  const { http, node, port } = await serveLarge()
+/** Opens a sorted range whose client takes nothing: the window of HTTP/2 fills. */
+function openSorted(port: number) {
   const stream = openSession(port).request({
     ...{ ':method': 'POST', ':path': RPC.range.path, 'content-type': 'application/grpc' },
   })
+  stream.on('error', () => {})
   stream.end(frame(RPC.range.request.encode(RPC.range.request.fromJson({ ...ALL, sort_target: 'MOD' }))))
-  // Nobody reads it: the window of HTTP/2 fills.
   stream.pause()
+  return stream
+}
+
+test('a sorted range has no scan open while its client takes it', async () => {
+  const { http, node, port } = await serveLarge()
+  openSorted(port)
   await expect.poll(() => http.inspect().answerBytes).toBeGreaterThan(100_000)
-  expect([http.inspect().ranges, node.openScans]).toEqual([0, 0])
+  await expect.poll(() => [http.inspect().ranges, node.openScans]).toEqual([0, 0])
+  expect(http.inspect().answerBytes).toBeGreaterThan(100_000)
+})
+
+test('a range in the order of keys is read while sorted ones wait for each other', async () => {
+  const { http, node, port } = await serveLarge({ rangesMax: 12 })
+  const first = openSorted(port)
+  await expect.poll(() => http.inspect().answerBytes).toBeGreaterThan(100_000)
+  const session = openSession(port)
+  const list = (sortTarget: number) => callRpc(session, RPC.range, { ...EVERYTHING, sortTarget })
+  const sorted = Array.from({ length: 20 }, () => list(3))
+  // Four reads have their turn at a time.
+  await expect.poll(() => node.asked.length).toBeGreaterThanOrEqual(5)
+  for (let round = 0; round < 20; round++) expect((await list(0)).response).toMatchObject({ count: 300 })
+  first.close()
+  for (const answer of sorted) expect((await answer).response).toMatchObject({ count: 300 })
+  await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
 })

@@ -41,9 +41,8 @@ export const range = serveUnary(RPC.range, async (request, call) => {
     count: countOnly || limit > 0,
     needsSizes: !countOnly && !isSorted,
   }
-  return readRange(call, reading, (opened) =>
-    isSorted ? readSorted(opened, request, call) : readInKeyOrder(opened, request, call),
-  )
+  if (isSorted) return readSorted(reading, request, call)
+  return readRange(call, reading, (opened) => readInKeyOrder(opened, request, call))
 })
 
 interface ReadOptions {
