@@ -500,16 +500,15 @@ function changeOneKey(
   const settle = (answer: ApiError | AppliedAnswer<BatchedCommand>): void => {
     if (!(answer instanceof ApiError)) respond(answerOfKeyChange(answer))
     else if (answer.code !== 'precondition_failed' || answer.revision === undefined) respond(answer)
-    else if (txn.failure.length > 0) answerFailure(api, txn, answer.revision, call, respond)
-    else respond(failureOf(answer.revision, []))
+    else answerFailure(api, txn, answer.revision, call, respond)
   }
   propose(api, change, undefined, call, guardedBy(api, respond)(settle))
 }
 
 /**
- * Answers a transaction whose comparison failed at this revision. Mostly it then gets the key that it compares: this
- * node has applied the entry, and reads that key without a scan, of which it has few. It means the same here as in the
- * log, unless the comparison holds by now. Then it is proposed, and so is one that reads anything else.
+ * Answers a transaction whose comparison failed at this revision. This node has applied the entry, and reads the key
+ * without a scan, of which it has few. It means the same here as in the log, unless the comparison holds by now: then
+ * the transaction is proposed.
  */
 function answerFailure(
   api: Api,
@@ -519,17 +518,16 @@ function answerFailure(
   respond: Respond<AnswerTo<'txn'>>,
 ): void {
   const { node } = api
-  const propose = () => proposeTxn(api, txn, undefined, call, respond)
   const failing = keyGetOf(txn)
   if (failing === undefined) {
-    propose()
+    respond(failureOf(minRevision, []))
     return
   }
   const { comparison, get } = failing
   const guarded = guardedBy(api, respond)
   const answer = (row: KeyRow | undefined, revision: Revision): void => {
     if (comparisonHolds(comparison, row, undefined)) {
-      propose()
+      proposeTxn(api, txn, undefined, call, respond)
       return
     }
     const reservation = api.outbound.reserve()

@@ -28,7 +28,6 @@ import type {
   KvTxnOperationResult,
   KvTxnResult,
 } from '../../operations/index.ts'
-import { onlyReads } from '../../operations/index.ts'
 import type { KvNode } from '../node/kv-node.ts'
 import type { MetadataScan } from '../node/read/metadata-scan.ts'
 import type { RecordScan } from '../node/read/record-scan.ts'
@@ -69,22 +68,23 @@ const flattenOperations = ({ success, failure }: KvTxn): readonly KvTxnOperation
 
 /**
  * The change of a transaction that compares one key with a revision or with absence, and then puts or deletes it. If
- * the comparison fails, it changes nothing. undefined: it is another one. Clients of etcd create, update and delete
- * keys so. Changes of single keys that arrive together share an entry, and an entry costs each node many times as much
- * as a change in it.
+ * the comparison fails, it gets the key, or does nothing. undefined: it is another one. So it demands the rights of its
+ * change, and apply decides again on those. Clients of etcd create, update and delete keys so. Changes of single keys
+ * that arrive together share an entry, and an entry costs each node many times as much as a change in it.
  *
  * A change of a key is refused for its size before its condition is tested, and a transaction afterwards. So this is
  * for sizes that are not refused.
  */
 export function keyChangeOf(
-  { compare, success, failure }: KvTxn,
+  txn: KvTxn,
   { keyBytesMax, valueBytesMax }: Pick<KvSettings, 'keyBytesMax' | 'valueBytesMax'>,
 ): BatchedCommand | undefined {
+  const { compare, success, failure } = txn
   const [comparison] = compare
   const [change] = success
   if (comparison === undefined || compare.length > 1 || change === undefined || success.length > 1)
     return undefined
-  if (!onlyReads({ compare, success: [], failure })) return undefined
+  if (failure.length > 0 && keyGetOf(txn) === undefined) return undefined
   const condition = conditionOf(comparison)
   if (condition === undefined || !('key' in comparison.where)) return undefined
   const { key } = comparison.where

@@ -65,6 +65,18 @@ const TXN: KvTxn = {
   ],
 }
 
+/** It changes the key that it compares, and otherwise reads another. */
+const TXN_OF_KEY: KvTxn = {
+  compare: [{ where: { key: bytes('t/key') }, target: 'version', op: '=', to: 0 }],
+  success: [put('t/key')],
+  failure: [
+    {
+      ...{ kind: 'get', where: { key: bytes('t/read') }, limit: 1 },
+      ...{ keysOnly: false, count: false, countOnly: false },
+    },
+  ],
+}
+
 /** An operation for each command. Clients cannot request those that only nodes propose. */
 const OPERATIONS = {
   put: { ...put('app/put', first), condition: whole, prev: true, ...once },
@@ -209,7 +221,10 @@ const run = (node: FakeNode, operation: Operation, between: () => void): Promise
   return new Promise((resolve) => execute(api, operation, call, resolve))
 }
 
-const operations = Object.values(OPERATIONS).filter((operation) => operation !== undefined)
+const operations: readonly Operation[] = [
+  ...Object.values(OPERATIONS).filter((operation) => operation !== undefined),
+  { kind: 'txn', txn: TXN_OF_KEY, freshness: {}, ...once },
+]
 
 test.each(operations.map((operation) => [operation.kind, operation] as const))(
   '%s is made by a user with the rights',
