@@ -1,5 +1,7 @@
 // Lease.LeaseTimeToLive
 
+import { EncodedValues } from '../../../etcd/message.ts'
+import { LeaseTimeToLiveResponse } from '../../../etcd/messages/lease.ts'
 import { RPC } from '../../../etcd/rpcs.ts'
 import { ApiError } from '../../../operations/forms/index.ts'
 import type { RowStream } from '../../api/answer.ts'
@@ -39,18 +41,19 @@ async function show(id: bigint, keys: boolean, call: EtcdCall, deadline: number)
   }
 }
 
-/** Memory of a key beside its bytes. */
-const KEY_BYTES = 16
-
-async function collect(stream: RowStream<Uint8Array>, call: EtcdCall): Promise<readonly Uint8Array[]> {
-  const keys: Uint8Array[] = []
+/** There may be any number of keys: they are encoded while they are read. */
+async function collect(stream: RowStream<Uint8Array>, call: EtcdCall): Promise<EncodedValues<Uint8Array>> {
+  const parts: Uint8Array[] = []
+  let count = 0
   try {
-    for (let rows = await stream.next(); rows !== undefined; rows = await stream.next()) {
-      for (const key of rows) call.hold(KEY_BYTES + key.length)
-      keys.push(...rows)
+    for (let keys = await stream.next(); keys !== undefined; keys = await stream.next()) {
+      const part = LeaseTimeToLiveResponse.encode({ keys })
+      call.hold(part.length)
+      parts.push(part)
+      count += keys.length
     }
   } finally {
     stream.close()
   }
-  return keys
+  return new EncodedValues(parts, count, (part) => LeaseTimeToLiveResponse.decode(part).keys)
 }
