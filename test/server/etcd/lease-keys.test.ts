@@ -30,7 +30,7 @@ test('the keys of a lease are encoded while they are read, and not all at once',
   const decoded = RPC.leaseTimeToLive.response.decode(message)
   expect(decoded).toMatchObject({ id: 7n, ttl: 50, grantedTtl: 60 })
   expect(decoded.keys.map((key) => Buffer.from(key).toString())).toEqual(slices.flat().map(String))
-  // What counts is what it holds.
+  // The memory that is counted is that of the message.
   expect(message.length - heldBytes).toBeLessThan(100)
   expect(heldBytes).toBeLessThanOrEqual(message.length)
 })
