@@ -1,12 +1,14 @@
 // etcd's API of one node: what its calls share, whether they come as gRPC or through the gateway.
 
 import type { Api } from '../api/api.ts'
-import { ReadTurns, readTurnsOf } from './read-turns.ts'
+import { ReadTurns, turnsOf } from './read-turns.ts'
 import { StatusObservers } from './status-observers.ts'
 
 export class EtcdApi {
   readonly api: Api
   readonly readTurns: ReadTurns
+  /** The turns of ranges that are read while their clients take them. */
+  readonly streamTurns: ReadTurns
   /** The turns of responses that need more memory than others while they are made. */
   readonly largeTurns = new ReadTurns(1)
   readonly statusObservers = new StatusObservers()
@@ -17,7 +19,9 @@ export class EtcdApi {
 
   constructor(api: Api) {
     this.api = api
-    this.readTurns = new ReadTurns(readTurnsOf(api))
+    const { reads, streams } = turnsOf(api)
+    this.readTurns = new ReadTurns(reads)
+    this.streamTurns = new ReadTurns(streams)
   }
 
   /** The header of a response. */

@@ -11,7 +11,6 @@ import {
 import type { OpenedRange, Slices } from '../api/opened-range.ts'
 import type { EtcdCall } from './call.ts'
 import { CANCELLED } from './errors.ts'
-import { readInTurn } from './read-turns.ts'
 
 export interface RangeReading {
   readonly range: KeyRange
@@ -26,31 +25,37 @@ export interface RangeReading {
   readonly needsSizes?: boolean
 }
 
-/** The result of a range. `ended`: its reading continues until this resolves; undefined: it has ended. */
+/** The result of a range. `ended`: a stream reads it until this resolves, in its own turn; undefined: it has ended. */
 export interface RangeResult<T> {
   readonly result: T
   readonly ended?: Promise<void>
 }
 
 /** Opens a range in the turn of the call, and passes it to `use`. Rejects with `ApiError`, or as `use` does. */
-export function readRange<T>(
+export async function readRange<T>(
   call: EtcdCall,
   { needsSizes = false, order = 'asc', ...reading }: RangeReading,
   use: (range: OpenedRange) => Promise<RangeResult<T>>,
+  turns = call.etcd.readTurns,
 ): Promise<T> {
+  const leave = await turns.enter(call)
   const { promise, resolve, reject } = Promise.withResolvers<T>()
   const read = async (range: OpenedRange): Promise<void> => {
     try {
       const { result, ended } = await use(range)
       resolve(result)
+      if (ended === undefined) return
+      leave()
       await ended
     } catch (error) {
       reject(error)
     }
   }
-  const execute = (deadline: number) =>
-    call.execute({ kind: 'range', order, ...reading }, { deadline, rangeReader: { needsSizes, read } })
-  readInTurn(call, execute).catch(reject)
+  const options = { deadline: call.nextDeadline(), rangeReader: { needsSizes, read } }
+  call
+    .execute({ kind: 'range', order, ...reading }, options)
+    .catch(reject)
+    .finally(leave)
   return promise
 }
 

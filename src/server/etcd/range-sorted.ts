@@ -10,6 +10,7 @@ import type { EtcdCall } from './call.ts'
 import { decodeRows, type RangeAnswer } from './range-body.ts'
 import { isKept, type RowSteps, sortInSteps } from './range-order.ts'
 import { type RangeReading, readRange, tookTooLong, waitingSlices } from './range-reading.ts'
+import { type LaterTurn, readWithLaterTurn } from './read-turns.ts'
 import { checkMessageBytes, ResponseInParts, type ValuesInParts } from './rpc.ts'
 
 /**
@@ -29,49 +30,21 @@ const tooManyRows = (bytesMax: number): GrpcError =>
 /** Rows beyond the limit of the request that are kept before they are sorted, and the last ones dropped. */
 const ROWS_BEYOND_LIMIT = 1_024
 
-/** Another response has the memory that a range needs. */
-class NoMemoryError extends Error {}
-
-/** Reads a range and sorts it. Who waits for memory has no turn of reads: others would wait for it too. */
-export async function readSorted(
+/** Reads a range and sorts it. */
+export const readSorted = (
   reading: RangeReading,
   request: RangeRequest,
   call: EtcdCall,
-): Promise<RangeAnswer> {
-  const read = (turn: LargeTurn): Promise<RangeAnswer> =>
-    readRange(call, reading, async (range) => ({ result: await readOnce(range, request, call, turn) }))
-  const turn = new LargeTurn()
-  try {
-    return await read(turn)
-  } catch (error) {
-    turn.leave()
-    if (!(error instanceof NoMemoryError)) throw error
-  }
-  turn.leaves = await call.etcd.largeTurns.enter(call)
-  try {
-    return await read(turn)
-  } catch (error) {
-    turn.leave()
-    throw error
-  }
-}
-
-/** The turn of responses that need more memory than others. */
-class LargeTurn {
-  /** undefined: it has not begun, or is over. */
-  leaves: (() => void) | undefined
-
-  leave(): void {
-    this.leaves?.()
-    this.leaves = undefined
-  }
-}
+): Promise<RangeAnswer> =>
+  readWithLaterTurn(call.etcd.largeTurns, call, (turn) =>
+    readRange(call, reading, async (range) => ({ result: await readOnce(range, request, call, turn) })),
+  )
 
 async function readOnce(
   range: OpenedRange,
   request: RangeRequest,
   call: EtcdCall,
-  turn: LargeTurn,
+  turn: LaterTurn,
 ): Promise<RangeAnswer> {
   const sorted = new SortedRows(request, call, turn)
   const total = await sorted.read(range)
@@ -98,10 +71,10 @@ class SortedRows {
   #rows: KeyRow[] = []
   /** Memory that the call holds. */
   #bytes = 0
-  readonly #turn: LargeTurn
+  readonly #turn: LaterTurn
   more = false
 
-  constructor(request: RangeRequest, call: EtcdCall, turn: LargeTurn) {
+  constructor(request: RangeRequest, call: EtcdCall, turn: LaterTurn) {
     this.#turn = turn
     this.#request = request
     this.#call = call
@@ -131,14 +104,9 @@ class SortedRows {
   async #hold(bytes: number): Promise<void> {
     const { etcdHeldBytesMax, etcdSortBytesMax } = this.#call.api.limits
     if (this.#bytes + bytes > etcdSortBytesMax) throw tooManyRows(etcdSortBytesMax)
-    if (this.#turn.leaves === undefined && this.#bytes + bytes <= etcdHeldBytesMax)
-      await this.#call.holdInTurn(bytes)
+    if (!this.#turn.hasBegun && this.#bytes + bytes <= etcdHeldBytesMax) await this.#call.holdInTurn(bytes)
     else {
-      this.#turn.leaves ??= this.#call.etcd.largeTurns.tryEnter()
-      if (this.#turn.leaves === undefined) {
-        this.#call.giveBack(this.#bytes)
-        throw new NoMemoryError('another response has the memory that this range needs')
-      }
+      this.#turn.begin(this.#call, this.#bytes)
       this.#call.holdBeyond(bytes)
     }
     this.#bytes += bytes

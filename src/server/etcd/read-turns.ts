@@ -1,4 +1,6 @@
 // Reads of many keys take turns. Each has open scans, of which a node has few, and etcd refuses none for want of them.
+// A range that is read while its client takes it has another turn, a turn of streams, so that no other read waits for
+// slow clients.
 
 import { ETCD_ERRORS, type GrpcError } from '../../etcd/status.ts'
 import type { Api } from '../api/api.ts'
@@ -22,6 +24,11 @@ interface ReadingCall {
   whenOver(run: () => void): () => void
 }
 
+/** A call that holds memory. */
+interface HoldingCall {
+  giveBack(bytes: number): void
+}
+
 /** The turns of one node. */
 export class ReadTurns {
   readonly #waiting = new Set<() => void>()
@@ -42,19 +49,27 @@ export class ReadTurns {
     }
   }
 
-  /** Begins a turn if one is free, which lasts until the returned function is called. */
+  /** Begins a turn if one is free, which lasts until the returned function is called first. */
   tryEnter(): (() => void) | undefined {
     if (this.#free === 0) return undefined
     this.#free--
-    return () => this.#release()
+    return this.#leaving()
   }
 
-  /** Resolves when it is the turn of the call, which lasts until the returned function is called. */
+  /** Resolves when it is the turn of the call, which lasts until the returned function is called first. */
   async enter(call: ReadingCall): Promise<() => void> {
     const leave = this.tryEnter()
     if (leave !== undefined) return leave
     await this.#turn(call)
-    return () => this.#release()
+    return this.#leaving()
+  }
+
+  #leaving(): () => void {
+    let isOver = false
+    return () => {
+      if (!isOver) this.#release()
+      isOver = true
+    }
   }
 
   async #turn(call: ReadingCall): Promise<void> {
@@ -86,8 +101,72 @@ export class ReadTurns {
   }
 }
 
-/** The number of reads that a node has at the same time. */
-export const readTurnsOf = ({ limits }: Api): number => Math.max(1, Math.floor(limits.rangesMax / SCANS_MAX))
+/** The error of a read that needs a turn while others have all of them. */
+export class NoTurnError extends Error {}
+
+/** A turn that a read begins when it learns that it needs one. */
+export class LaterTurn {
+  readonly #turns: ReadTurns
+  #leave: (() => void) | undefined
+
+  constructor(turns: ReadTurns) {
+    this.#turns = turns
+  }
+
+  get hasBegun(): boolean {
+    return this.#leave !== undefined
+  }
+
+  /** Throws `NoTurnError` when it cannot begin now. Then the call does not hold these bytes any more. */
+  begin(call: HoldingCall, heldBytes: number): void {
+    this.#leave ??= this.#turns.tryEnter()
+    if (this.#leave !== undefined) return
+    call.giveBack(heldBytes)
+    throw new NoTurnError()
+  }
+
+  /** Resolves when it has begun. */
+  async enter(call: ReadingCall): Promise<void> {
+    this.#leave = await this.#turns.enter(call)
+  }
+
+  leave(): void {
+    this.#leave?.()
+    this.#leave = undefined
+  }
+}
+
+/**
+ * Calls `read`, which begins the turn if it needs it. When others have all turns, this waits, and reads once more with
+ * one: who waits for it has no turn of reads. The turn lasts until `read` rejects, or the reader leaves it.
+ */
+export async function readWithLaterTurn<T>(
+  turns: ReadTurns,
+  call: ReadingCall,
+  read: (turn: LaterTurn) => Promise<T>,
+): Promise<T> {
+  const turn = new LaterTurn(turns)
+  try {
+    return await read(turn)
+  } catch (error) {
+    turn.leave()
+    if (!(error instanceof NoTurnError)) throw error
+  }
+  await turn.enter(call)
+  try {
+    return await read(turn)
+  } catch (error) {
+    turn.leave()
+    throw error
+  }
+}
+
+/** How many reads and how many streams a node has at the same time. */
+export function turnsOf({ limits }: Api): { readonly reads: number; readonly streams: number } {
+  const all = Math.floor(limits.rangesMax / SCANS_MAX)
+  const streams = Math.max(1, Math.floor(all / 2))
+  return { reads: Math.max(1, all - streams), streams }
+}
 
 /** Calls `read` when it is the turn of the call, with the deadline by which the read must be permitted. */
 export const readInTurn = <T>(call: ReadingCall, read: (deadline: number) => Promise<T>): Promise<T> =>

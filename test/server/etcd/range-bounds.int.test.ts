@@ -123,20 +123,20 @@ test.each(ORDERS)(
   },
 )
 
-/** Opens a sorted range whose client takes nothing: the window of HTTP/2 fills. */
-function openSorted(port: number) {
+/** Opens a range whose client takes nothing: the window of HTTP/2 fills. Sorted by its last revisions unless given. */
+function openUntaken(port: number, sort_target = 'MOD') {
   const stream = openSession(port).request({
     ...{ ':method': 'POST', ':path': RPC.range.path, 'content-type': 'application/grpc' },
   })
   stream.on('error', () => {})
-  stream.end(frame(RPC.range.request.encode(RPC.range.request.fromJson({ ...ALL, sort_target: 'MOD' }))))
+  stream.end(frame(RPC.range.request.encode(RPC.range.request.fromJson({ ...ALL, sort_target }))))
   stream.pause()
   return stream
 }
 
 test('a sorted range has no scan open while its client takes it', async () => {
   const { http, node, port } = await serveLarge()
-  openSorted(port)
+  openUntaken(port)
   await expect.poll(() => http.inspect().answerBytes).toBeGreaterThan(100_000)
   await expect.poll(() => [http.inspect().ranges, node.openScans]).toEqual([0, 0])
   expect(http.inspect().answerBytes).toBeGreaterThan(100_000)
@@ -144,7 +144,7 @@ test('a sorted range has no scan open while its client takes it', async () => {
 
 test('a range in the order of keys is read while sorted ones wait for each other', async () => {
   const { http, node, port } = await serveLarge({ rangesMax: 12 })
-  const first = openSorted(port)
+  const first = openUntaken(port)
   await expect.poll(() => http.inspect().answerBytes).toBeGreaterThan(100_000)
   const session = openSession(port)
   const list = (sortTarget: number) => callRpc(session, RPC.range, { ...EVERYTHING, sortTarget })
@@ -154,5 +154,25 @@ test('a range in the order of keys is read while sorted ones wait for each other
   for (let round = 0; round < 20; round++) expect((await list(0)).response).toMatchObject({ count: 300 })
   first.close()
   for (const answer of sorted) expect((await answer).response).toMatchObject({ count: 300 })
+  await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
+})
+
+test('ranges are read while more clients than have turns are slow to take theirs', async () => {
+  // Two streams, and two other reads.
+  const { http, node, port } = await serveLarge({ rangesMax: 12 })
+  const slow = Array.from({ length: 5 }, () => openUntaken(port, 'KEY'))
+  // Rows and their sizes, of two of them. The others wait.
+  await expect.poll(() => http.inspect().ranges).toBe(4)
+  const session = openSession(port)
+  for (let at = 0; at < 3; at++) {
+    const one = { ...EVERYTHING, limit: 1 }
+    const { message, response } = await callRpc(session, RPC.range, one, { 'grpc-timeout': '10S' })
+    expect([message, response?.count]).toEqual(['', 300])
+  }
+  // The others are read when these have gone.
+  const whole = callRpc(session, RPC.range, EVERYTHING)
+  for (const stream of slow) stream.close()
+  expect((await whole).response?.kvs).toHaveLength(300)
+  await node.scansClosed()
   await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
 })

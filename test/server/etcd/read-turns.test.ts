@@ -3,13 +3,13 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Api } from '../../../src/server/api/api.ts'
-import { ReadTurns, readInTurn, readTurnsOf } from '../../../src/server/etcd/read-turns.ts'
+import { ReadTurns, readInTurn, turnsOf } from '../../../src/server/etcd/read-turns.ts'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
 afterEach(() => void vi.useRealTimers())
 
-/** Ranges that are open at a time. A read has three. */
-const RANGES_MAX = 6
+/** Scans that are open at a time. A read has three, and so has a stream. */
+const RANGES_MAX = 12
 const TURNS = 2
 const DEADLINE_MS = 1_000
 /** Time of an operation. */
@@ -17,8 +17,8 @@ const OPERATION_MS = 7_000
 /** Longest wait of a client that states no time. */
 const WAIT_MS_MAX = 60_000
 
-const turnsOf = (rangesMax: number): ReadTurns =>
-  new ReadTurns(readTurnsOf({ limits: { rangesMax } } as unknown as Api))
+const turnsFor = (rangesMax: number): ReadTurns =>
+  new ReadTurns(turnsOf({ limits: { rangesMax } } as unknown as Api).reads)
 
 /** A read of a call, which lasts until it is ended. */
 class Read {
@@ -103,7 +103,7 @@ const ENDINGS: Readonly<Record<string, (reads: readonly Read[]) => void>> = {
 }
 
 test.each(Object.entries(ENDINGS))('reads that %s give their turns back', async (_, end) => {
-  const turns = turnsOf(RANGES_MAX)
+  const turns = turnsFor(RANGES_MAX)
   for (let round = 0; round < 5; round++) {
     const reads = Array.from({ length: 7 }, () => new Read(turns))
     await settle()
@@ -126,7 +126,7 @@ test.each(Object.entries(ENDINGS))('reads that %s give their turns back', async 
 })
 
 test('a read waits as long as its client, and then has the whole time of an operation', async () => {
-  const turns = turnsOf(1)
+  const turns = turnsFor(1)
   const first = new Read(turns)
   await settle()
   const [slow, quick] = [new Read(turns, 60_000), new Read(turns, 2_000)]
@@ -146,7 +146,7 @@ test('a read waits as long as its client, and then has the whole time of an oper
 })
 
 test('a read whose client states no time waits a minute', async () => {
-  const turns = turnsOf(1)
+  const turns = turnsFor(1)
   const reads = [new Read(turns), new Read(turns, Number.POSITIVE_INFINITY)]
   vi.advanceTimersByTime(WAIT_MS_MAX - 1)
   await settle()

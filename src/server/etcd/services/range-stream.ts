@@ -11,7 +11,7 @@ import type { EtcdCall } from '../call.ts'
 import { decodeRevision, decodeWhere } from '../fields.ts'
 import { decodeRows } from '../range-body.ts'
 import { checkRange, isFiltered } from '../range-order.ts'
-import { readRange, tookTooLong, waitingSlices } from '../range-reading.ts'
+import { type RangeResult, readRange, tookTooLong, waitingSlices } from '../range-reading.ts'
 import { type Responses, serveStream } from '../rpc.ts'
 import { readKey } from './range.ts'
 
@@ -45,11 +45,12 @@ function stream(
     freshness: { consistency: serializable ? ('stale' as const) : ('linearizable' as const) },
     revision: decodeRevision(request.revision),
   }
-  return readRange(call, reading, async (opened) => {
+  const send = async (opened: OpenedRange): Promise<RangeResult<void>> => {
     if (countOnly) sendLast(responses, call, opened, { kvs: [], more: false, count: await opened.count() })
     else await new Chunks(opened, request, call, responses).send()
     return { result: undefined }
-  })
+  }
+  return readRange(call, reading, send, call.etcd.streamTurns)
 }
 
 interface LastChunk {

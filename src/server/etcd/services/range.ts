@@ -24,7 +24,7 @@ import {
 } from '../range-order.ts'
 import { type RangeResult, readRange, waitingSlices } from '../range-reading.ts'
 import { readSorted } from '../range-sorted.ts'
-import { readInTurn } from '../read-turns.ts'
+import { type LaterTurn, readInTurn, readWithLaterTurn } from '../read-turns.ts'
 import { checkMessageBytes, ResponseInParts, serveUnary } from '../rpc.ts'
 
 export const range = serveUnary(RPC.range, async (request, call) => {
@@ -42,7 +42,9 @@ export const range = serveUnary(RPC.range, async (request, call) => {
     needsSizes: !countOnly && !isSorted,
   }
   if (isSorted) return readSorted(reading, request, call)
-  return readRange(call, reading, (opened) => readInKeyOrder(opened, request, call))
+  return readWithLaterTurn(call.etcd.streamTurns, call, (turn) =>
+    readRange(call, reading, (opened) => readInKeyOrder(opened, request, call, turn)),
+  )
 })
 
 interface ReadOptions {
@@ -82,11 +84,12 @@ export const rowBytes = ({ key, value }: Pick<KeyRow, 'key' | 'value'>): number 
 const mayHold = ({ limits, outbound }: Api, bytes: number): boolean =>
   bytes <= limits.etcdHeldBytesMax || outbound.bytes < limits.etcdHeldTogetherBytesMax
 
-/** A range in the order of its keys. */
+/** A range in the order of its keys. The turn is that of its stream, if it is too large to be held. */
 async function readInKeyOrder(
   range: OpenedRange,
   request: RangeRequest,
   call: EtcdCall,
+  turn: LaterTurn,
 ): Promise<RangeResult<RangeAnswer>> {
   const header = call.header(range.head.revision)
   if (request.countOnly) return { result: { header, kvs: [], more: false, count: await range.count() } }
@@ -106,6 +109,7 @@ async function readInKeyOrder(
   let { bytes } = read
   if (isHeld) await range.finish()
   else {
+    turn.begin(call, bytes)
     for await (const slice of waitingSlices(call, range.heads(selected.last, selected.rowsMax))) {
       selected.take(slice, (row) => {
         bytes += rangeRowBytes(row, request.keysOnly ? 0 : row.valueBytes)
@@ -119,10 +123,13 @@ async function readInKeyOrder(
   if (!more) range.counted(visited)
   else if (last !== undefined) range.continued(visited, last)
   call.checkWaiting()
-  if (isHeld) return { result: { header, kvs: new EncodedValues(parts, rows, decodeRows), more, count } }
+  if (isHeld) {
+    turn.leave()
+    return { result: { header, kvs: new EncodedValues(parts, rows, decodeRows), more, count } }
+  }
   const body = new RangeBody({ ...{ call, range, slices, request, parts, read }, all: { bytes, rows, more } })
   return {
     result: new ResponseInParts<RangeResponse>({ header, more, count }, 'kvs', body),
-    ended: body.closed,
+    ended: body.closed.then(() => turn.leave()),
   }
 }
