@@ -99,7 +99,7 @@ function found(defect: Defect): string | undefined {
 
 test('what the clients of the store reach is much, under faults too', () => {
   const search = new Search(3)
-  for (const seed of [304, 18]) search.run(seed, NOTHING_RARE)
+  for (const seed of [19, 584]) search.run(seed, NOTHING_RARE)
   expect(search.found).toEqual([])
   const { probes } = search.probeCoverage
   for (const probe of [

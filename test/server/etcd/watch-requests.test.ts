@@ -88,3 +88,22 @@ test('the end of a watch that the client has cancelled leaves a later one of the
     { watchId: 7, canceled: true },
   ])
 })
+
+test('a watch that is refused leaves its id to the next one', async () => {
+  const { stream, responsesSent, fail } = open()
+  for (let at = 0; at < 2; at++) {
+    stream.request(create('a'))
+    fail(new ApiError('permission_denied', 'not this key'))
+    await new Promise(setImmediate)
+  }
+  stream.request(create('b'))
+  stream.request(RPC.watch.request.fromJson({ cancel_request: { watch_id: 0 } }))
+  fail(new ApiError('internal', 'it could not begin'))
+  await new Promise(setImmediate)
+  expect(responsesSent()).toMatchObject([
+    { watchId: -1, created: true, canceled: true },
+    { watchId: -1, created: true, canceled: true },
+    { watchId: 0, created: true },
+    { watchId: 0, canceled: true },
+  ])
+})

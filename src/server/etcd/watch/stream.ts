@@ -217,8 +217,11 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
     const { api } = this.#call
     const { revision } = api.node
     const status = toGrpcError(api, error)
-    if (REFUSALS.has(status.code)) refused.refuse(revision, { cancelReason: statusText(status) }, NO_WATCH)
-    else if (!isWanted) refused.refuse(revision, { canceled: false })
+    if (REFUSALS.has(status.code)) {
+      // The next watch has its id, unless one has the next id already.
+      if (refused.id === this.#nextId - 1) this.#nextId--
+      refused.refuse(revision, { cancelReason: statusText(status) }, NO_WATCH)
+    } else if (!isWanted) refused.refuse(revision, { canceled: false })
     else if (error instanceof ApiError && error.code === 'compacted') {
       this.#keepId(refused.id)
       refused.refuse(revision, { canceled: false })
