@@ -124,9 +124,9 @@ test.each(ORDERS)(
 )
 
 /** Opens a range whose client takes nothing: the window of HTTP/2 fills. Sorted by its last revisions unless given. */
-function openUntaken(port: number, sort_target = 'MOD') {
+function openUntaken(port: number, sort_target = 'MOD', { path }: { readonly path: string } = RPC.range) {
   const stream = openSession(port).request({
-    ...{ ':method': 'POST', ':path': RPC.range.path, 'content-type': 'application/grpc' },
+    ...{ ':method': 'POST', ':path': path, 'content-type': 'application/grpc' },
   })
   stream.on('error', () => {})
   stream.end(frame(RPC.range.request.encode(RPC.range.request.fromJson({ ...ALL, sort_target }))))
@@ -149,7 +149,7 @@ test('a range in the order of keys is read while sorted ones wait for each other
   const session = openSession(port)
   const list = (sortTarget: number) => callRpc(session, RPC.range, { ...EVERYTHING, sortTarget })
   const sorted = Array.from({ length: 20 }, () => list(3))
-  // Four reads have their turn at a time.
+  // Two reads have their turn at a time.
   await expect.poll(() => node.asked.length).toBeGreaterThanOrEqual(5)
   for (let round = 0; round < 20; round++) expect((await list(0)).response).toMatchObject({ count: 300 })
   first.close()
@@ -157,22 +157,49 @@ test('a range in the order of keys is read while sorted ones wait for each other
   await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
 })
 
-test('ranges are read while more clients than have turns are slow to take theirs', async () => {
-  // Two streams, and two other reads.
+/** Names of RPCs, and the scans that one of their streams has. */
+test.each([
+  ['range', 2],
+  ['rangeStream', 1],
+] as const)(
+  'ranges are read while more clients than have turns are slow to take a %s',
+  async (rpc, scans) => {
+    // Two streams, and two other reads.
+    const { http, node, port } = await serveLarge({ rangesMax: 12 })
+    const slow = Array.from({ length: 5 }, () => openUntaken(port, 'KEY', RPC[rpc]))
+    // The others wait.
+    await expect.poll(() => http.inspect().ranges).toBe(2 * scans)
+    const session = openSession(port)
+    for (let at = 0; at < 3; at++) {
+      const one = { ...EVERYTHING, limit: 1 }
+      const { message, response } = await callRpc(session, RPC.range, one, { 'grpc-timeout': '10S' })
+      expect([message, response?.count]).toEqual(['', 300])
+    }
+    // The others are read when these have gone.
+    const whole = callRpc(session, RPC.range, EVERYTHING)
+    for (const stream of slow) stream.close()
+    expect((await whole).response?.kvs).toHaveLength(300)
+    await node.scansClosed()
+    await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
+  },
+)
+
+test('a range that has waited for the turn of a stream, and is small by then, leaves it', async () => {
   const { http, node, port } = await serveLarge({ rangesMax: 12 })
-  const slow = Array.from({ length: 5 }, () => openUntaken(port, 'KEY'))
-  // Rows and their sizes, of two of them. The others wait.
+  const slow = [openUntaken(port, 'KEY'), openUntaken(port, 'KEY')]
   await expect.poll(() => http.inspect().ranges).toBe(4)
-  const session = openSession(port)
-  for (let at = 0; at < 3; at++) {
-    const one = { ...EVERYTHING, limit: 1 }
-    const { message, response } = await callRpc(session, RPC.range, one, { 'grpc-timeout': '10S' })
-    expect([message, response?.count]).toEqual(['', 300])
-  }
-  // The others are read when these have gone.
-  const whole = callRpc(session, RPC.range, EVERYTHING)
-  for (const stream of slow) stream.close()
-  expect((await whole).response?.kvs).toHaveLength(300)
+  const before = node.asked.length
+  const waiting = callRpc(openSession(port), RPC.range, EVERYTHING)
+  await expect.poll(() => node.asked.length).toBeGreaterThan(before)
+  await expect.poll(() => http.inspect().ranges).toBe(4)
+  const range = { start: new Uint8Array(), end: undefined }
+  node.apply({ kind: 'delete-range', range })
+  slow[0]?.close()
+  expect((await waiting).response).toMatchObject({ count: 0 })
+  slow[1]?.close()
   await node.scansClosed()
-  await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
+  // Both turns are free again.
+  for (let at = 0; at < 300; at++) node.put(`k${at}`, 'v'.repeat(1_000))
+  for (let at = 0; at < 2; at++) openUntaken(port, 'KEY')
+  await expect.poll(() => http.inspect().ranges).toBe(4)
 })

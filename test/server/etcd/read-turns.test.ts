@@ -3,7 +3,13 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Api } from '../../../src/server/api/api.ts'
-import { ReadTurns, readInTurn, turnsOf } from '../../../src/server/etcd/read-turns.ts'
+import {
+  LaterTurn,
+  NoTurnError,
+  ReadTurns,
+  readInTurn,
+  turnsOf,
+} from '../../../src/server/etcd/read-turns.ts'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
 afterEach(() => void vi.useRealTimers())
@@ -154,4 +160,29 @@ test('a read whose client states no time waits a minute', async () => {
   vi.advanceTimersByTime(1)
   await settle()
   expect(statesOf(reads)).toEqual(['reads', 'etcdserver: request timed out'])
+})
+
+test('a turn that is left twice is free for one read', () => {
+  const turns = new ReadTurns(1)
+  const leave = turns.tryEnter()
+  expect(turns.tryEnter()).toBeUndefined()
+  leave?.()
+  leave?.()
+  expect(turns.tryEnter()).toBeDefined()
+  expect(turns.tryEnter()).toBeUndefined()
+})
+
+test('a turn that cannot begin gives the memory of its call back, and one that begins does not', () => {
+  const turns = new ReadTurns(1)
+  const call = { giveBack: vi.fn() }
+  const [first, second] = [new LaterTurn(turns), new LaterTurn(turns)]
+  // It begins once.
+  for (let at = 0; at < 2; at++) first.begin(call, 5)
+  expect(() => second.begin(call, 7)).toThrow(NoTurnError)
+  expect(call.giveBack.mock.calls).toEqual([[7]])
+  expect([first.hasBegun, second.hasBegun]).toEqual([true, false])
+  for (let at = 0; at < 2; at++) first.leave()
+  second.begin(call, 7)
+  expect(call.giveBack).toHaveBeenCalledTimes(1)
+  expect(() => first.begin(call, 1)).toThrow(NoTurnError)
 })
