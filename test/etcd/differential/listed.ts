@@ -502,6 +502,15 @@ export const LISTED: readonly ListedDifference[] = [
 /** The same, of what watches and calls in the background have received. What quorate shows of them stays as it is. */
 export const LISTED_OF_WATCHES: readonly ListedDifference[] = [
   {
+    name: 'a candidate whose key somebody has deleted',
+    why: 'it does not lead; etcd answers that it does, when older keys are gone',
+    source: 'Election.Campaign of etcd in client/v3/concurrency/election.go',
+    shows: ({ steps, etcd, quorate }) =>
+      steps.some(({ rpc }) => rpc === 'campaign') &&
+      countOf(quorate, 'election: session is expired') > countOf(etcd, 'election: session is expired') &&
+      countOf(etcd, '"leader"') > countOf(quorate, '"leader"'),
+  },
+  {
     name: 'an observer who may not read the election',
     why: 'etcd ends the stream without an error',
     source: 'election.observe of etcd in client/v3/concurrency/election.go',
