@@ -137,6 +137,8 @@ export class Comparison {
 const needsSettled = ({ rpc, request }: Step): boolean =>
   rpc === 'compact' ||
   rpc === 'cancelCall' ||
+  rpc === 'unlock' ||
+  rpc === 'resign' ||
   'progressRequest' in request ||
   'cancelRequest' in request ||
   Object.values(request).some((field) => isObject(field) && 'call' in field)
