@@ -7,7 +7,7 @@ import { sendOnce } from '../load/http-connection.ts'
 import { getJson } from './get-json.ts'
 import { MemberProcesses } from './member-processes.ts'
 import { consecutivePorts } from './ports.ts'
-import { ETCD_ONLY, QUORATE_ONLY, type StartedCluster, type System } from './system.ts'
+import { ETCD_ONLY, QUORATE_ONLY, type StartedCluster, type System, withoutWatches } from './system.ts'
 
 const NAMES = ['c1', 'c2', 'c3'] as const
 /** The last release under the Mozilla Public License. Its go.mod has the other five modules from its repository. */
@@ -38,9 +38,7 @@ const NO_EVENTS = 'a blocking query answers once, and misses the puts until the 
 const WITHOUT: Readonly<Record<string, string>> = {
   ...QUORATE_ONLY,
   ...ETCD_ONLY,
-  ...Object.fromEntries(
-    ['watch', 'watch-10', 'watch-100', 'watch-100k', 'watch-all-100k'].map((name) => [name, NO_EVENTS]),
-  ),
+  ...withoutWatches(NO_EVENTS),
   range: 'it lists a prefix as a whole',
 }
 

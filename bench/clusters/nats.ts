@@ -9,7 +9,7 @@ import { sendOnce } from '../load/http-connection.ts'
 import { MemberProcesses } from './member-processes.ts'
 import { natsRequest } from './nats-request.ts'
 import { consecutivePorts } from './ports.ts'
-import { ETCD_ONLY, QUORATE_ONLY, type StartedCluster, type System } from './system.ts'
+import { ETCD_ONLY, QUORATE_ONLY, type StartedCluster, type System, withoutWatches } from './system.ts'
 
 const NAMES = ['n1', 'n2', 'n3'] as const
 const PROGRAM = { 'nats-server': 'github.com/nats-io/nats-server/v2' } as const
@@ -47,9 +47,7 @@ const WITHOUT: Readonly<Record<string, string>> = {
       NO_LINEARIZABLE,
     ]),
   ),
-  ...Object.fromEntries(
-    ['watch', 'watch-10', 'watch-100', 'watch-100k', 'watch-all-100k'].map((name) => [name, FEW_WATCHES]),
-  ),
+  ...withoutWatches(FEW_WATCHES),
   range: 'its buckets have no ranges of keys',
 }
 

@@ -8,7 +8,7 @@ import { getJson } from './get-json.ts'
 import { MemberProcesses } from './member-processes.ts'
 import { consecutivePorts } from './ports.ts'
 import { rqliteRequest } from './rqlite-request.ts'
-import { ETCD_ONLY, QUORATE_ONLY, type StartedCluster, type System } from './system.ts'
+import { ETCD_ONLY, QUORATE_ONLY, type StartedCluster, type System, withoutWatches } from './system.ts'
 
 const NAMES = ['r1', 'r2', 'r3'] as const
 const RELEASE: Release = {
@@ -36,9 +36,7 @@ const NO_WATCHES = 'it has no watches'
 const WITHOUT: Readonly<Record<string, string>> = {
   ...QUORATE_ONLY,
   ...ETCD_ONLY,
-  ...Object.fromEntries(
-    ['watch', 'watch-10', 'watch-100', 'watch-100k', 'watch-all-100k'].map((name) => [name, NO_WATCHES]),
-  ),
+  ...withoutWatches(NO_WATCHES),
 }
 
 export const RQLITE: System = {

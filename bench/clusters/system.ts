@@ -32,6 +32,12 @@ export const ETCD_ONLY: Readonly<Record<string, string>> = {
   'lists-500': "pages of etcd's API",
 }
 
+/** Scenarios of watches, with the reason why a system does not take part. */
+export const withoutWatches = (reason: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    ['watch', 'watch-10', 'watch-100', 'watch-100k', 'watch-all-100k'].map((name) => [name, reason]),
+  )
+
 /** Scenarios of what no other system here has, with the reason why these do not take part. */
 export const QUORATE_ONLY: Readonly<Record<string, string>> = {
   'get-lease': 'reads by lease',
