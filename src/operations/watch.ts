@@ -97,6 +97,11 @@ export interface WatchedChanges {
 export interface WatchRequest {
   readonly kind: 'watch'
   readonly request: WatchedChanges
+  /**
+   * A node whose state is at most so many milliseconds old begins a watch with `from` without a majority, as long as
+   * rights are not checked; undefined: each watch begins after a linearizable read.
+   */
+  readonly maxStalenessMs?: number | undefined
 }
 
 const PARAMETERS = {

@@ -564,12 +564,12 @@ function checkNoRead(revision: unknown, { consistency, maxStalenessMs, minRevisi
 
 function watch(
   api: Api,
-  { kind, request }: OperationOf<'watch'>,
+  { kind, request, maxStalenessMs }: OperationOf<'watch'>,
   call: Call,
   respond: Respond<WatchAnswer>,
 ): void {
   const { node } = api
-  call.withdraw = node.read({ consistency: 'linearizable', timeoutMs: timeLeftMs(call) }, (result) => {
+  const begin = (result: Result<ReadGrant>) => {
     if (!result.ok) return respond(errorOfNode(result.problem, true))
     if (call.isAbandoned()) return respond(abandoned())
     const refusal = refusalNow(node, call)
@@ -588,7 +588,20 @@ function watch(
     } catch (error) {
       respond(api.toApiError(error))
     }
-  })
+  }
+  const beginWithMajority = () => {
+    call.withdraw = node.read({ consistency: 'linearizable', timeoutMs: timeLeftMs(call) }, begin)
+  }
+  // The events from a revision on are the same on each node. Who may read them is known only by a majority.
+  if (request.from === undefined || maxStalenessMs === undefined || node.auth.enabled) {
+    beginWithMajority()
+    return
+  }
+  const fresh = { consistency: 'stale', maxStalenessMs, timeoutMs: timeLeftMs(call) } as const
+  call.withdraw = node.read(fresh, (result) =>
+    // A node that is cut off must refuse the watch.
+    !result.ok && result.problem.code === 'too_stale' ? beginWithMajority() : begin(result),
+  )
 }
 
 /** The right of a watch, which is decided anew only if its user or one of his roles has changed. */

@@ -8,8 +8,14 @@ import { errorOfNode } from './errors.ts'
 import type { ApiLimits } from './limits.ts'
 
 /**
- * Begins a watch within the callback of a linearizable read: then the revision of the store includes all changes that
- * were answered before the request. Throws `ApiError`.
+ * A watch of etcd begins without a majority if the state of the node is at most so old, in milliseconds, and if it
+ * names its first revision. A client opens one watch after the other, perhaps thousands.
+ */
+export const WATCH_STALENESS_MAX_MS = 1_000
+
+/**
+ * Begins a watch within the callback of a read. After a linearizable one, the revision of the store includes all
+ * changes that were answered before the request. Throws `ApiError`.
  */
 export function beginWatch(node: KvNode, request: PermittedWatch, sink: WatchSink): WatchHandle {
   const begun = node.watch(request, sink)

@@ -2,7 +2,7 @@
 
 import { ApiError, asRevision, type Revision, type Where } from '../../operations/forms/index.ts'
 import { PROGRESS_MS_MAX } from '../../operations/watch.ts'
-import { errorOfWatch } from '../api/watch.ts'
+import { errorOfWatch, WATCH_STALENESS_MAX_MS } from '../api/watch.ts'
 import type { WatchEnd, WatchSink } from '../node/watch/index.ts'
 import { DEADLINE_EXCEEDED, type EtcdCall } from './call.ts'
 import { CANCELLED } from './errors.ts'
@@ -26,7 +26,10 @@ export async function waitForChange(
   const from = asRevision(revision + 1)
   const request = { where, from, only, prev: false, values: false, progressMs: PROGRESS_MS_MAX }
   const begun = await call
-    .execute({ kind: 'watch', request }, { openSink: () => sink, deadline: call.nextDeadline() })
+    .execute(
+      { kind: 'watch', request, maxStalenessMs: WATCH_STALENESS_MAX_MS },
+      { openSink: () => sink, deadline: call.nextDeadline() },
+    )
     .catch(undefinedIfCompacted)
   if (begun === undefined) return
   const forget = call.whenOver(() => sink.fail(CANCELLED))

@@ -7,7 +7,7 @@ import { RPC } from '../../../etcd/rpcs.ts'
 import { ETCD_ERRORS, GRPC, GrpcError, statusText } from '../../../etcd/status.ts'
 import { ApiError, type Revision } from '../../../operations/forms/index.ts'
 import { WATCH_KEY_COPIES, type WatchedChanges } from '../../../operations/watch.ts'
-import { errorOfWatch, WatchBuffer } from '../../api/watch.ts'
+import { errorOfWatch, WATCH_STALENESS_MAX_MS, WatchBuffer } from '../../api/watch.ts'
 import type { WatchEnd } from '../../node/watch/index.ts'
 import { type EtcdCall, LOGIN_NEEDED } from '../call.ts'
 import { toGrpcError } from '../errors.ts'
@@ -154,7 +154,10 @@ class WatchStream implements RequestReceiver<WatchRequest>, WatchResponses {
   #begin(request: WatchedChanges, created: EtcdWatch) {
     const openSink = (): EtcdWatch => created
     const deadline = this.#call.nextDeadline()
-    return this.#call.execute({ kind: 'watch', request }, { openSink, deadline })
+    return this.#call.execute(
+      { kind: 'watch', request, maxStalenessMs: WATCH_STALENESS_MAX_MS },
+      { openSink, deadline },
+    )
   }
 
   /** etcd's reason; undefined: it may be created. */

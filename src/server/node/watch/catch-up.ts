@@ -8,7 +8,7 @@
 import { type KvState, MissingRowError, watchFloor } from '../../../kv/index.ts'
 import { asRevision, type Revision } from '../../../operations/forms/index.ts'
 import { ScanEndedError } from '../../../storage/index.ts'
-import type { Clock } from '../clock.ts'
+import type { Clock, Timer } from '../clock.ts'
 import type { EventsMessage } from './events.ts'
 import type { HistoryRow, HistoryRows } from './history-rows.ts'
 import type { Watcher } from './watcher.ts'
@@ -36,6 +36,12 @@ interface CatchUpEvents {
   failed(error: unknown): void
 }
 
+/**
+ * How long the rows of events are kept after the last watcher has read, in milliseconds. A client with many watches
+ * opens the next one when the one before it has begun.
+ */
+const ROWS_KEPT_MS = 1_000
+
 /** Events that are encoded between two checks of the time. */
 const EVENTS_PER_STEP = 16
 
@@ -59,6 +65,8 @@ export class CatchUp {
   readonly #waiting = new Set<Watcher>()
   #isSearching = false
   #turnsSoon = false
+  /** Runs after watchers have read, until the rows are freed. */
+  #rowsTimer: Timer | undefined
 
   constructor(clock: Clock, limits: CatchUpLimits, rows: HistoryRows, events: CatchUpEvents) {
     this.#clock = clock
@@ -85,7 +93,14 @@ export class CatchUp {
     this.#unplaced.delete(watcher)
     this.#waiting.delete(watcher)
     if (this.#large?.watcher === watcher) this.#largeEnded()
-    if (this.size === 0) this.#rows.clear()
+    this.#freeRowsLater()
+  }
+
+  /** Frees the rows of events, because the node has no watcher any more. */
+  freeRows(): void {
+    this.#rowsTimer?.cancel()
+    this.#rowsTimer = undefined
+    this.#rows.clear()
   }
 
   /** A snapshot has replaced the store, with its history. */
@@ -121,8 +136,18 @@ export class CatchUp {
       if (this.#slice(watcher, until) === 'more') this.#queue.add(watcher)
       if (this.#clock.now() >= until) break
     }
-    if (this.size === 0) this.#rows.clear()
+    this.#freeRowsLater()
     this.#turnSoon()
+  }
+
+  /** Frees the rows of events, unless watchers read again meanwhile. */
+  #freeRowsLater(): void {
+    if (this.size > 0 || this.#rows.size === 0) return
+    this.#rowsTimer?.cancel()
+    this.#rowsTimer = this.#clock.after(ROWS_KEPT_MS, () => {
+      this.#rowsTimer = undefined
+      if (this.size === 0) this.#rows.clear()
+    })
   }
 
   #slice(watcher: Watcher, until: number): 'more' | 'done' {

@@ -458,6 +458,7 @@ export class WatchHub {
     if (watcher.state === 'live') this.#live.remove(watcher)
     else if (watcher.state === 'full') this.#slow--
     else this.#catchUp.remove(watcher)
+    if (this.#watchers.size === 0) this.#catchUp.freeRows()
     watcher.state = 'ended'
   }
 }

@@ -227,6 +227,31 @@ test('watches that come back together share one search and the rows that it lead
   world.expectRest()
 })
 
+test('watches that come one after the other share rows, which are kept for a second after the last one', () => {
+  const world = new World({}, 10)
+  puts(world, 200)
+  const other = world.watch()
+  const readOf = (): number => {
+    const before = world.reads
+    const reader = world.watch({ from: 60 })
+    world.settle()
+    expect(revisions(reader)).toHaveLength(142)
+    return world.reads - before
+  }
+  expect(readOf()).toBeGreaterThan(142)
+  world.clock.advance(900)
+  // The newest row may have become longer.
+  expect(readOf()).toBeLessThan(20)
+  world.clock.advance(900)
+  expect(readOf()).toBeLessThan(20)
+  world.clock.advance(1_100)
+  expect(world.hub.inspect()).toMatchObject({ open: 4, rowsKept: 0 })
+  expect(readOf()).toBeGreaterThan(142)
+  other.cancel()
+  world.judge()
+  world.expectRest()
+})
+
 test('a search that ends for lack of disk space is begun anew', () => {
   const world = new World({}, 10)
   puts(world, 60)
