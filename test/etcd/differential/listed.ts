@@ -431,6 +431,12 @@ export const LISTED: readonly ListedDifference[] = [
       NEWER[release].includes(step.rpc) && isError(etcd, GRPC.unimplemented),
   },
   {
+    name: 'a login after wrong passwords',
+    why: 'they delay the next attempt of this user from there',
+    source: 'docs/reference/security.md',
+    shows: ({ step, quorate }) => step.rpc === 'authenticate' && isError(quorate, GRPC.resourceExhausted),
+  },
+  {
     name: 'who asks whether rights are checked',
     release: '3.6',
     why: 'everybody may',
