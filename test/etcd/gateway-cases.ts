@@ -132,3 +132,9 @@ const readLine = (line: string): unknown =>
   JSON.parse(line, (name, value: unknown) =>
     name === 'cluster_id' || name === 'member_id' || name === 'raft_term' ? name : value,
   )
+
+/** Errors of quorate have the field `error` of 3.4 beside those of 3.6. */
+export const withError = (line: unknown): unknown => {
+  const { message, code } = line as { readonly message?: string; readonly code?: number }
+  return message === undefined || code === undefined ? line : { ...(line as object), error: message }
+}

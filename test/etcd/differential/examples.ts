@@ -1,5 +1,6 @@
 // Conversations that are recorded with etcd, and repeated in `npm test`, by their files in `test/etcd/testdata`.
 
+import { CONFD } from './confd.ts'
 import type { Step } from './conversation.ts'
 import { COREDNS } from './coredns.ts'
 import type { JsonObject } from './frame.ts'
@@ -323,6 +324,7 @@ export const EXAMPLES: Readonly<Record<string, Readonly<Record<string, readonly 
   users: USER_EXAMPLES,
   coordination: COORDINATION_EXAMPLES,
   maintenance: MAINTENANCE_EXAMPLES,
+  confd: CONFD,
   coredns: COREDNS,
   'python-etcd3': {
     'a lock': [

@@ -7,7 +7,7 @@ import { connect } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { Audit } from '../../../src/server/api/audit.ts'
 import { ETCD_VERSION } from '../../../src/server/etcd/services/status.ts'
-import { askAll, type GatewayAnswer } from '../../etcd/gateway-cases.ts'
+import { askAll, type GatewayAnswer, withError } from '../../etcd/gateway-cases.ts'
 import { quickPasswords } from '../../quick-passwords.ts'
 import { record, spans, stopRecording } from '../../tracing/recorded-spans.ts'
 import { AS_BOB, AS_ROOT, BOB_PASSWORD, nodeWithUsers } from '../auth/users.ts'
@@ -71,12 +71,6 @@ const DIFFERENT: Readonly<Record<'3.4' | '3.6', Readonly<Record<string, Partial<
     'keep alive without a request': { type: 'application/json' },
     'keep alive with a fault': KEEP_ALIVE_FAULT,
   },
-}
-
-/** Errors have the field `error` of 3.4 beside those of 3.6. */
-const withError = (line: unknown): unknown => {
-  const { message, code } = line as { readonly message?: string; readonly code?: number }
-  return message === undefined || code === undefined ? line : { ...(line as object), error: message }
 }
 
 const withoutText = ({ lines, ...answer }: GatewayAnswer) => ({
@@ -407,38 +401,6 @@ test('a client that sends keep-alives and takes no answers is not read, and rece
   // Some names stand in two pieces.
   expect(answers).toBeGreaterThan(39_000)
   expect(http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0 })
-})
-
-test('the conversation of lua-resty-etcd, with which APISIX reads its configuration', async () => {
-  const served = await serve()
-  const untyped = (path: string, body = '') => post(served, path, body, {})
-  const range = `"key":"${base64('/apisix/routes')}","range_end":"${base64('/apisix/routet')}"`
-  const route = base64('/apisix/routes/1')
-  expect(await served.ask('GET', '/version')).toMatchObject({ status: 200 })
-  expect((await untyped('/kv/range', `{${range}}`)).json).not.toHaveProperty('kvs')
-  // A value is JSON in base64. An empty body has neither a type nor a length.
-  const value = base64('{"uri":"/a"}')
-  await untyped('/kv/put', `{"value":"${value}","key":"${route}","prev_kv":true}`)
-  const listed = await untyped('/kv/range', `{${range},"sort_order":1,"sort_target":0,"keys_only":false}`)
-  expect(listed.json.kvs).toMatchObject([{ key: route, value }])
-  const next = Number(listed.json.header.revision) + 1
-  const { outgoing, results } = await openStream(served, '/watch')
-  outgoing.end(`{"create_request":{${range},"start_revision":${next},"prev_kv":true,"progress_notify":true}}`)
-  await expect.poll(results).toMatchObject([{ result: { created: true } }])
-  const txn = {
-    compare: [{ key: route, target: 'CREATE', result: 'GREATER', createRevision: 0 }],
-    success: [{ requestPut: { key: route, value: base64('{"uri":"/b"}') } }],
-  }
-  expect((await untyped('/kv/txn', JSON.stringify(txn))).json).toMatchObject({ succeeded: true })
-  expect((await untyped('/kv/deleterange', `{"key":"${route}"}`)).json).toMatchObject({ deleted: '1' })
-  await expect
-    .poll(results)
-    .toMatchObject([
-      {},
-      { result: { events: [{ kv: { key: route }, prev_kv: { value } }] } },
-      { result: { events: [{ type: 'DELETE', kv: { key: route } }] } },
-    ])
-  expect((await untyped('/kv/lease/leases')).json).toHaveProperty('header')
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
