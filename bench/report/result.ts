@@ -48,7 +48,8 @@ export function summariesOf(measurements: readonly Measurement[]): Summary[] {
     const [first] = rounds
     if (first === undefined) return []
     const { scenario, side, system } = first
-    const medians = Object.keys(first.figures).map((name) => {
+    const names = new Set(rounds.flatMap(({ figures }) => Object.keys(figures)))
+    const medians = [...names].map((name) => {
       const values = rounds.flatMap(({ figures }) => figures[name] ?? [])
       return [name, median(values)] as const
     })

@@ -23,6 +23,14 @@ test.each([
     ['--endpoints', 'http://127.0.0.1:1', '--only', 'fail-over'],
     'fail-over kills nodes: leave --endpoints out, so that it has its own cluster.',
   ],
+  [
+    ['--endpoints', 'http://127.0.0.1:1', '--only', 'put-64,fail-over'],
+    'fail-over kills nodes: leave --endpoints out, so that it has its own cluster.',
+  ],
+  [
+    ['--endpoints', 'http://127.0.0.1:1', '--pids', '1,2'],
+    'Give as many --pids as --endpoints, in the same order.',
+  ],
 ])('%j is refused and says what to do', (args, message) => {
   expect(() => optionsOf(args)).toThrow(message)
 })

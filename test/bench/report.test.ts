@@ -75,6 +75,43 @@ test('each figure is the median of its rounds', () => {
   expect(client).toMatchObject({ side: 'quorate client', figures: { ops_per_s: 30_000, p99_ms: 10 } })
 })
 
+test('sides of one system and scenarios of one side have figures of their own', () => {
+  const all = [
+    load('quorate http', 1, 10, 1),
+    load('quorate client', 1, 20, 1),
+    load('quorate http', 2, 30, 1),
+  ]
+  const range = all.map((each) => ({ ...each, scenario: 'range', figures: { ops_per_s: 1 } }))
+  const summaries = summariesOf([...all, ...range])
+  expect(summaries.map(({ scenario, side, figures }) => [scenario, side, figures.ops_per_s])).toEqual([
+    ['put-1000', 'quorate http', 20],
+    ['put-1000', 'quorate client', 20],
+    ['range', 'quorate http', 1],
+    ['range', 'quorate client', 1],
+  ])
+})
+
+test('a figure that the first round lacks is the median of the others', () => {
+  const bare = { ...load('etcd', 1, 10, 1), figures: {} }
+  const rounds = [bare, load('etcd', 2, 30, 1), load('etcd', 3, 50, 1)]
+  expect(summariesOf(rounds)[0]?.figures.ops_per_s).toBe(40)
+})
+
+test('the cost of a follower is the mean of those that were measured', () => {
+  const one = load('etcd', 1, 10, 1)
+  const nodeRow = (more: object): string =>
+    words(
+      report({ ...RESULT, measurements: [{ ...one, figures: { ...one.figures, ...more } }] }),
+      'put-1000',
+    )[1] ?? ''
+  expect(nodeRow({ 'leader.cpu_us': 1, 'follower1.cpu_us': 2, 'follower2.cpu_us': 6 })).toContain(
+    'etcd 1 / 4 ',
+  )
+  const { 'follower2.cpu_us': _, ...figures } = one.figures
+  const measurements = [{ ...one, figures: { ...figures, 'leader.cpu_us': 1, 'follower1.cpu_us': 6 } }]
+  expect(words(report({ ...RESULT, measurements }), 'put-1000')[1]).toContain('etcd 1 / 6 ')
+})
+
 test('tables show all sides, what quorate is divided by each other system, and what was left out', () => {
   const text = report(RESULT)
   expect(words(text, 'put-1000')[0]).toBe('put-1000 quorate client 30,000 1 10 12,345 12,345 10 1 0')

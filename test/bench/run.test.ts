@@ -1,40 +1,14 @@
 import { expect, test } from 'vitest'
-import type { Cluster } from '../../bench/clusters/cluster.ts'
 import { run } from '../../bench/run.ts'
-import type { Scenario, Setting, Side } from '../../bench/scenarios/scenario.ts'
-
-/** A cluster of one node that is always ready, and no process. */
-const fakeCluster = (system: string): Cluster => ({
-  system,
-  version: '1',
-  nodes: async () => [{ name: 'n1', url: 'http://127.0.0.1:1', pid: undefined }],
-  view: async () => ({ leader: 'n1', term: 1, applied: 1 }),
-  isReady: async () => true,
-  syncs: async () => 0,
-  put: async () => {},
-  restart: async () => {},
-})
+import type { Scenario } from '../../bench/scenarios/scenario.ts'
+import { fakeCluster, SETTING, sideOf } from './fake-cluster.ts'
 
 const [quorate, etcd] = [fakeCluster('quorate'), fakeCluster('etcd')]
-const side = (name: string, cluster: Cluster): Side => ({
-  name,
-  about: '',
-  cluster,
-  without: cluster === etcd ? { lacking: 'a reason' } : {},
-  over: 'http',
-  generator: { command: 'false', args: [] },
-  to: 'leader',
-  connections: { writes: 1, reads: 1 },
-})
-const SIDES = [side('quorate http', quorate), side('quorate client', quorate), side('etcd', etcd)]
-const SETTING: Setting = {
-  keys: 1,
-  valueBytes: 1,
-  rate: null,
-  seconds: 1,
-  warmupSeconds: 1,
-  directory: '/nowhere',
-}
+const SIDES = [
+  sideOf('quorate http', quorate),
+  sideOf('quorate client', quorate),
+  sideOf('etcd', etcd, { lacking: 'a reason' }),
+]
 
 async function order(scenario: Partial<Scenario>, rounds: number): Promise<string[]> {
   const full: Scenario = {
