@@ -85,13 +85,15 @@ export class OutboundBudget {
         force(bytes)
       },
       force,
+      // Counted before the room is given back: an answer that waits may take it at once, perhaps for this reservation.
       shrink: (bytes) => {
-        this.remove(bytes)
         reserved -= bytes
+        this.remove(bytes)
       },
       release: () => {
-        this.remove(reserved)
+        const bytes = reserved
         reserved = 0
+        this.remove(bytes)
       },
     }
   }
