@@ -1,5 +1,5 @@
-// Room for answers: those that wait for it are admitted in their order as soon as the first of them fits, whichever way
-// room comes back or a place in the order is given up.
+// Room for answers. Those that wait are admitted in their order as soon as the first of them fits: when room comes
+// back, and when one of them leaves its place.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -4,11 +4,14 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { AuthState, DEFAULT_SETTINGS } from '../../../src/kv/index.ts'
-import type { LeaseId, Permission, Where } from '../../../src/operations/forms/index.ts'
+import { ApiError, type LeaseId, type Permission, type Where } from '../../../src/operations/forms/index.ts'
 import type { KvTxn, KvTxnOperation, Operation } from '../../../src/operations/index.ts'
 import { decide } from '../../../src/server/api/permit.ts'
 import type { KvNode } from '../../../src/server/node/kv-node.ts'
 import { runs } from '../../runs.ts'
+import { nodeWithUsers, permit } from '../auth/users.ts'
+import { FakeNode } from '../http/fake-node.ts'
+import { executed } from './executed.ts'
 
 const NAMES = ['', 'a', 'a\0', 'a\0\0', 'ab', 'ab\0', 'b', 'b\0', 'ba', 'c', 'c\0', 'd'] as const
 const bytes = (text: string): Uint8Array => Buffer.from(text)
@@ -303,4 +306,32 @@ test('an operation is permitted exactly if each of its keys is', () => {
     { numRuns: runs(2_000) },
   )
   expect(permitted).toBeGreaterThan(100)
+})
+
+const EVERYTHING = { start: bytes(''), end: undefined }
+
+test('the refusal to delete a large range has its number of keys exactly if all of it may be read', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(permission, { maxLength: 4 }),
+      fc.array(range, { minLength: 1, maxLength: 12 }),
+      async (permissions, ranges) => {
+        const node = nodeWithUsers(new FakeNode({ rangeKeysMax: 1 }))
+        permit(node, { access: 'write', range: EVERYTHING }, ...permissions)
+        for (const name of NAMES.slice(1)) node.put(name, '')
+        const model = new Model(permissions, [])
+        for (const place of ranges) {
+          const count = NAMES.slice(1).filter((name) => isIn(name, place)).length
+          if (count < 2) continue
+          const asked: Operation = { kind: 'delete-range', range: place, idempotency: undefined }
+          const answer = await executed(node, asked, { user: 'bob', epoch: undefined })
+          if (!(answer instanceof ApiError)) expect.fail(answer.kind)
+          const isPermitted = model.may(place, 'read')
+          expect([answer.code, answer.members]).toEqual(['range_too_large', isPermitted ? { count } : {}])
+        }
+        await node.scansClosed()
+      },
+    ),
+    { numRuns: runs(1_000) },
+  )
 })
