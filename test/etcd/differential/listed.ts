@@ -353,6 +353,14 @@ export const LISTED: readonly ListedDifference[] = [
       step.rpc === 'leaseRevoke' && !isError(etcd) && isRefused(quorate, PERMISSION),
   },
   {
+    name: 'a user who keeps the lease of another user alive',
+    why: 'a lease without keys is kept alive by the user to whom it was granted, and by root',
+    source: 'docs/coming-from/etcd.md',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'leaseKeepAlive' && !isError(etcd) && isRefused(quorate, PERMISSION),
+  },
+  {
     name: 'leases of others',
     why: 'a user lists the leases that he was granted, and root all',
     source: 'docs/coming-from/etcd.md',
