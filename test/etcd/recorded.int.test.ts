@@ -52,7 +52,7 @@ describe.each(files)('%s %s', (release, _, recorded) => {
     const talk = await Conversation.begin(client, ++runs)
     try {
       for (const { step, watched: before, response } of exchanges) {
-        await talk.observed()
+        await talk.delivered()
         if (before !== undefined) await vi.waitFor(() => expectAlike(talk.watched, before), WAIT)
         expectAlike(await talk.make(step), response, step)
       }

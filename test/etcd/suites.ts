@@ -79,7 +79,8 @@ export async function finish(
   const end = (): void => {
     if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL')
   }
-  signal?.addEventListener('abort', end)
+  if (signal?.aborted) end()
+  else signal?.addEventListener('abort', end)
   let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream?.setEncoding('utf8').on('data', (chunk: string) => {

@@ -5,7 +5,8 @@ import { basename, delimiter, join } from 'node:path'
 import { finish, requireGo, succeed } from '../suites.ts'
 import { type Outcome, type RunSuite, readOutcomes } from './suite.ts'
 
-const LINE = /^ *--- (?<outcome>PASS|FAIL|SKIP): (?<name>\S+) \(/gm
+/** A line of `go test -v` with the outcome of a test. */
+export const GO_LINE = /^ *--- (?<outcome>PASS|FAIL|SKIP): (?<name>\S+) \(/gm
 
 interface GoSuite {
   /** The module with its version. */
@@ -45,7 +46,8 @@ export async function prepareGo(
       const run = await finish(join(built, `${name}.test`), ['-test.v'], { cwd: join(sources, path), env })
       output += run.output
       // Packages have tests of the same name.
-      for (const [test, outcome] of readOutcomes(run.output, LINE)) outcomes.set(`${name}.${test}`, outcome)
+      for (const [test, outcome] of readOutcomes(run.output, GO_LINE))
+        outcomes.set(`${name}.${test}`, outcome)
     }
     return { output, outcomes }
   }

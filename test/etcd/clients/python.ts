@@ -5,15 +5,15 @@ import { join } from 'node:path'
 import { finish, requireProgram, succeed } from '../suites.ts'
 import { type RunSuite, readOutcomes } from './suite.ts'
 
-/** Its files have tests of the same name. */
-const LINE = /^(?<outcome>PASSED|FAILED|ERROR|SKIPPED) (?:\S*\/)?(?<name>[^\s/]+::\S+)/gm
+/** A line of `pytest -rA` with the outcome of a test. Its files have tests of the same name. */
+export const PYTEST_LINE = /^(?<outcome>PASSED|FAILED|ERROR|SKIPPED) (?:\S*\/)?(?<name>[^\s/]+::\S+)/gm
 
 /** Runs pytest in a directory. */
 export function runPytest(python: string, args: readonly string[], cwd: string): RunSuite {
   return async (env) => {
     const flags = ['-m', 'pytest', '-rA', '--tb=short', '-p', 'no:cacheprovider']
     const { output } = await finish(python, [...flags, ...args], { cwd, env })
-    return { output, outcomes: readOutcomes(output, LINE) }
+    return { output, outcomes: readOutcomes(output, PYTEST_LINE) }
   }
 }
 

@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path'
 import { cacheDirectory, finish, requireProgram, succeed } from '../suites.ts'
 import { type RunSuite, readOutcomes } from './suite.ts'
 
-const LINE = /^test (?<name>\S+) \.\.\. (?<outcome>ok|FAILED|ignored)/gm
+/** A line of `cargo test` with the outcome of a test. */
+export const CARGO_LINE = /^test (?<name>\S+) \.\.\. (?<outcome>ok|FAILED|ignored)/gm
 
 /** Prepares the tests of a crate. The first call compiles for some minutes. */
 export async function prepareCrate(
@@ -47,6 +48,6 @@ export async function prepareCrate(
       cwd: dirname(manifest),
       env,
     })
-    return { output, outcomes: readOutcomes(output, LINE) }
+    return { output, outcomes: readOutcomes(output, CARGO_LINE) }
   }
 }

@@ -156,14 +156,23 @@ export class CallsInTheBackground {
     }
   }
 
-  /** Resolves when all observers have received the leader that there is. */
-  async observed(): Promise<void> {
+  /** Resolves when observers have received the leader that there is, and a call with the oldest key its response. */
+  async delivered(): Promise<void> {
     for (const call of this.#calls.values()) {
-      if (call.rpc !== 'observe') continue
       const leader = await this.#findLeader(call.name)
-      const isObserved = () => leader === undefined || call.revision >= leader.modRevision || undefined
-      await poll(isObserved, { timeoutMs: KEY_MS, intervalMs: LOOK_MS })
+      const isDelivered = async () =>
+        leader === undefined ||
+        (call.rpc === 'observe' ? call.revision >= leader.modRevision : !(await this.#isDue(call))) ||
+        undefined
+      await poll(isDelivered, { timeoutMs: KEY_MS, intervalMs: LOOK_MS })
     }
+  }
+
+  /** Whether a call has the oldest key, and no response yet. */
+  async #isDue({ name, key, received }: BackgroundCall): Promise<boolean> {
+    if (received !== undefined || key === undefined) return false
+    const leader = await this.#findLeader(name)
+    return leader !== undefined && Buffer.compare(leader.key, key) === 0
   }
 
   /** undefined: there is none, or nobody is logged in who may read it. */

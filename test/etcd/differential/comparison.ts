@@ -34,8 +34,13 @@ export interface RecordedExchange {
 const SETTLE_MS = 10_000
 const SHRUNK_SETTLE_MS = 2_000
 const SETTLE_LOOK_MS = 5
+/** Time for the events of the last request. Before, watches that have received nothing are alike. */
+const LAST_EVENTS_MS = 20
 /** etcd looks so often for watches that begin in the past, in milliseconds, and some more. */
 const PAST_WATCH_MS = 150
+
+/** Conversations of all comparisons: several may have the same servers. */
+let runs = 0
 
 export class Comparison {
   readonly release: EtcdRelease
@@ -44,11 +49,11 @@ export class Comparison {
   requests = 0
   /** How often each listed difference showed itself, by its name. */
   readonly listed = new Map<string, number>()
-  #runs = 0
-  #settleMs = SETTLE_MS
+  #settleMs: number
 
-  constructor(release: EtcdRelease, etcd: GrpcClient, quorate: GrpcClient) {
+  constructor(release: EtcdRelease, etcd: GrpcClient, quorate: GrpcClient, settleMs = SETTLE_MS) {
     this.release = release
+    this.#settleMs = settleMs
     this.#clients = [etcd, quorate]
   }
 
@@ -57,12 +62,12 @@ export class Comparison {
    * where they differ in what is not listed.
    */
   async compare(steps: readonly Step[]): Promise<Recorded | undefined> {
-    const run = ++this.#runs
+    const run = ++runs
     const talks = await this.#both((client) => Conversation.begin(client, run))
     try {
       return await this.#compare(steps, talks)
     } catch (error) {
-      this.#settleMs = SHRUNK_SETTLE_MS
+      this.#settleMs = Math.min(this.#settleMs, SHRUNK_SETTLE_MS)
       throw error
     } finally {
       await Promise.all(talks.map((talk) => talk.end()))
@@ -91,8 +96,9 @@ export class Comparison {
       if (settled === undefined) throw new Error(describe(exchange()))
       return settled === true ? undefined : settled
     }
+    const delivered = () => Promise.all([etcd.delivered(), quorate.delivered()])
     for (const step of steps) {
-      await Promise.all([etcd.observed(), quorate.observed()])
+      await delivered()
       if (needsSettled(step)) {
         const listed = await settle(step)
         if (listed !== undefined) return this.#leave(listed)
@@ -111,6 +117,8 @@ export class Comparison {
       }
       exchanges.push({ step, ...(needsSettled(step) && { watched: before }), response })
     }
+    await delivered()
+    await new Promise((resolve) => setTimeout(resolve, LAST_EVENTS_MS))
     const [last] = steps.slice(-1)
     const listed = last && (await settle(last))
     if (listed !== undefined) return this.#leave(listed)

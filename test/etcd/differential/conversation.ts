@@ -84,9 +84,9 @@ export class Conversation {
     return { ...streams, ...this.#calls.received }
   }
 
-  /** Resolves when all that observe an election have received its leader. */
-  observed(): Promise<void> {
-    return this.#calls.observed()
+  /** Resolves when the calls in the background have received what the requests before have caused. */
+  delivered(): Promise<void> {
+    return this.#calls.delivered()
   }
 
   async make(step: Step): Promise<Json> {

@@ -143,6 +143,14 @@ const withoutHeader = (answer: Json): string => {
   return JSON.stringify(others)
 }
 
+/** A list of roles without the role that is built in. */
+const withoutRoot = (answer: Json): string => {
+  if (!isObject(answer) || !Array.isArray(answer.roles)) return withoutHeader(answer)
+  const { roles, ...others } = answer
+  const left = roles.filter((role) => role !== 'root')
+  return withoutHeader(left.length === 0 ? others : { ...others, roles: left })
+}
+
 export const LISTED: readonly ListedDifference[] = [
   {
     name: 'a lease of more than ten years',
@@ -366,7 +374,10 @@ export const LISTED: readonly ListedDifference[] = [
     source: 'docs/coming-from/etcd.md',
     isOfResponse: true,
     shows: ({ step, etcd, quorate }) =>
-      step.rpc === 'leaseLeases' && step.as !== undefined && isSublist(leasesIn(quorate), leasesIn(etcd)),
+      step.rpc === 'leaseLeases' &&
+      step.as !== undefined &&
+      !isError(quorate) &&
+      isSublist(leasesIn(quorate), leasesIn(etcd)),
   },
   {
     name: 'a hash at the compacted revision',
@@ -392,8 +403,8 @@ export const LISTED: readonly ListedDifference[] = [
     why: 'it is built in, and listed while somebody has it',
     source: 'docs/coming-from/etcd.md',
     isOfResponse: true,
-    shows: ({ step: { rpc, request } }) =>
-      rpc === 'roleList' ||
+    shows: ({ step: { rpc, request }, etcd, quorate }) =>
+      (rpc === 'roleList' && withoutRoot(etcd) === withoutRoot(quorate)) ||
       (/^role(Add|Get|GrantPermission|RevokePermission)$/.test(rpc) &&
         [request.name, request.role].includes('root')),
   },
