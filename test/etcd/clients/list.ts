@@ -1,6 +1,7 @@
 // The suites of clients, in the order in which they run.
 
 import { prepareGo } from './go.ts'
+import { prepareJetcd } from './java.ts'
 import { preparePyPi } from './python.ts'
 import { preparePythonEtcd3 } from './python-etcd3.ts'
 import { prepareCrate } from './rust.ts'
@@ -140,5 +141,12 @@ export const SUITES: readonly ClientSuite[] = [
         flags: ['-ldflags', `-X ${CILIUM}.etcdDummyAddress=http://127.0.0.1:${SUITE_PORT}`],
         variables: { INTEGRATION_TESTS: 'true' },
       }),
+  },
+  {
+    name: 'jetcd 0.8.5 of Java',
+    nodes: ['n1'],
+    cannotPass: { quorate: {}, etcd: {} },
+    testsMin: 19,
+    prepare: (directory) => prepareJetcd(directory, '0.8.5'),
   },
 ]
