@@ -1,7 +1,7 @@
 // The simulator's cluster (jepsen-lite/sim), driven by a test in place of schedule, faults and clients. The test
-// advances time, calls the drivers and injects faults. The wires lose nothing, the clocks are equal, and limits and
-// timeouts have their defaults. The simulator's checks after every event run here too, and the first violation fails
-// the test.
+// advances time, calls the drivers and injects faults. The wires lose what the test says, the clocks are equal, and
+// limits and timeouts have their defaults. The simulator's checks after every event run here too, and the first
+// violation fails the test.
 
 import { bytes, text } from '../../jepsen-lite/sim/oracle/model-row.ts'
 import type { SimConfig } from '../../jepsen-lite/sim/schedule/config.ts'
@@ -26,7 +26,7 @@ import type { Message, ReplicaId } from '../../src/raft/index.ts'
 import { Driver } from '../../src/server/node/driver.ts'
 import type { DriverOptions } from '../../src/server/node/driver-options.ts'
 import { raftLimits, raftTiming } from '../../src/server/node/limits.ts'
-import type { ReportKind } from '../../src/server/node/network.ts'
+import type { Network, ReportKind } from '../../src/server/node/network.ts'
 import type { Result } from '../../src/server/node/result.ts'
 import type { NodeEnd } from '../../src/server/options.ts'
 import type { Storage } from '../../src/storage/index.ts'
@@ -59,6 +59,8 @@ export class SimulatedCluster extends SimCluster {
   readonly nodes = this.machines.map((machine) => new SimulatedNode(this, machine))
   /** Every message that left. */
   readonly sent: Message[] = []
+  /** Whether a message is lost. */
+  loses: (message: Message) => boolean = () => false
   /** Makes the report of a node for another one. */
   report = (node: string, kind: ReportKind, done: (report: Uint8Array | undefined) => void): void =>
     done(bytes(`${kind} of ${node}`))
@@ -163,6 +165,16 @@ export class SimulatedCluster extends SimCluster {
 
   heal(): void {
     for (const cut of this.#cuts.splice(0)) this.network.uncut(...cut)
+  }
+
+  override createNetwork(process: Process): Network {
+    const network = super.createNetwork(process)
+    return {
+      ...network,
+      send: (message) => {
+        if (!this.loses(message)) network.send(message)
+      },
+    }
   }
 
   // ---- what processes report
@@ -304,8 +316,8 @@ export class SimulatedNode {
     return this.#read('linearizable', timeoutMs, () => valueAt(running, key))
   }
 
-  grant(consistency: ReadConsistency): Promised<ReadGrant> {
-    return this.#read(consistency, 5000, (grant) => grant)
+  grant(consistency: ReadConsistency, timeoutMs = 5000): Promised<ReadGrant> {
+    return this.#read(consistency, timeoutMs, (grant) => grant)
   }
 
   #read<T>(consistency: ReadConsistency, timeoutMs: number, take: (grant: ReadGrant) => T): Promised<T> {

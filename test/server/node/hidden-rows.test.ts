@@ -137,6 +137,17 @@ describe.each(Object.entries(READS))('%s', (_what, read) => {
     expect(damaged.node.end?.reason).toMatch(/Damaged data.*--join URL --replace/)
     expect(damaged.node.machine.disk.quarantined).toMatch('Damaged data')
   })
+
+  test('does not give the version before the last change of all when the row of that is hidden', () => {
+    const damaged = world()
+    const { cluster, node } = damaged
+    const change = node.put('account', 'balance 555')
+    cluster.until(() => change.result !== undefined)
+    cluster.advance(1000)
+    hide(node, versionKey(bytes('account'), revisionOf(node.running)))
+    expect(read(damaged)).toBeInstanceOf(Error)
+    expect(node.end?.reason).toMatch(/Damaged data/)
+  })
 })
 
 test.each(['a range', 'a range backwards', 'a range without values', 'a count', 'a reader of all rows'])(
