@@ -328,6 +328,12 @@ test('the refusal to delete a large range has its number of keys exactly if all 
           if (!(answer instanceof ApiError)) expect.fail(answer.kind)
           const isPermitted = model.may(place, 'read')
           expect([answer.code, answer.members]).toEqual(['range_too_large', isPermitted ? { count } : {}])
+          // The keys are counted at that revision or later, as this node may know older ones.
+          const read = isPermitted ? { consistency: 'stale', minRevision: answer.revision } : undefined
+          const [last] = node.asked.slice(-1)
+          expect(last?.options && { ...last.options, timeoutMs: 0 }).toEqual(
+            read && { ...read, maxStalenessMs: undefined, timeoutMs: 0 },
+          )
         }
         await node.scansClosed()
       },

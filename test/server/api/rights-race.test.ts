@@ -289,6 +289,54 @@ test('a change that is decided again keeps the name by which a repeat is known',
   expect([status, headers['idempotency-replayed'], json]).toEqual([200, 'true', first.json])
 })
 
+const WHOLE = { limit: undefined, keysOnly: false, count: false, countOnly: false } as const
+const fresh = { freshness: {} } as const
+
+/** Operations that answer with keys that may no longer be read, and so with nothing. */
+const READS: Readonly<Record<string, Operation>> = {
+  'a get': { kind: 'get', key: bytes('app/old'), ...fresh },
+  'a get at a revision': { kind: 'get', key: bytes('app/old'), revision: asRevision(4), ...fresh },
+  'a range': { kind: 'range', range: rangeOf('app/'), countOnly: true, ...fresh },
+  'keys of a lease': { kind: 'show-lease', id: first.id, keys: true, ...fresh },
+  'a transaction without changes': {
+    kind: 'txn',
+    txn: { compare: [], success: [{ kind: 'get', where: { key: bytes('app/old') }, ...WHOLE }], failure: [] },
+    ...{ ...fresh, ...once },
+  },
+  // The comparison fails. The entry changes nothing, and another read follows.
+  'a transaction of one key': {
+    kind: 'txn',
+    txn: {
+      compare: [{ where: { key: bytes('app/old') }, target: 'version', op: '=', to: 0 }],
+      success: [put('app/old')],
+      failure: [{ kind: 'get', where: { key: bytes('app/old') }, ...WHOLE }],
+    },
+    ...{ ...fresh, ...once },
+  },
+}
+
+test.each(Object.entries(READS))(
+  '%s is not answered when the right to read ends during one of its waits',
+  async (_, operation) => {
+    const demands = operationDemands(operation, BOB)
+    /** Takes the right during the wait with this number. Returns the answer, and the number of waits until then. */
+    const take = async (at: number): Promise<readonly [ApiAnswer, number]> => {
+      const node = nodeFor(demands)
+      let waits = 0
+      const between = (): void => {
+        if (waits++ === at) changeRole(node, [])
+        else whileHeld(node, between)
+      }
+      return [await run(node, operation, between), waits]
+    }
+    const [answer, waits] = await take(Number.POSITIVE_INFINITY)
+    expect(answer).not.toBeInstanceOf(ApiError)
+    expect(waits).toBeGreaterThan(0)
+    for (let at = 0; at < waits; at++)
+      expect((await take(at))[0], `wait ${at}`).toMatchObject({ code: 'permission_denied' })
+  },
+)
+
 const userOf = (name: string) => ({ kind: 'put-user', name, passwordHash: 'h', roles: [] }) as const
 
 test('a key is not attached to a lease that did not exist when the change was permitted', async () => {
