@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../../src/client/index.ts'
 import { Latencies } from './latencies.ts'
 import { BEGUN, keyName } from './load.ts'
-import { LAST_EVENTS_MS, WATCHING, type WatchLoad, type WatchReport } from './watch-load.ts'
+import { LAST_EVENTS_MS, WATCHING, type WatchLoad, type WatchReport, watchersOf } from './watch-load.ts'
 
 /** Watches that begin at the same time. */
 const TOGETHER = 500
@@ -94,7 +94,7 @@ async function put(due: number): Promise<void> {
     await writer.put(keyName(key), String(due).padStart(load.value_bytes))
     if (due < countFrom) return
     puts += 1
-    expected += Math.floor((load.watchers - 1 - key) / load.watched_keys) + 1
+    expected += watchersOf(key, load)
   } catch (error) {
     const kind = error instanceof Error ? error.message : String(error)
     errors.set(kind, (errors.get(kind) ?? 0) + 1)

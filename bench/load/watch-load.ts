@@ -35,6 +35,10 @@ export interface WatchReport {
   readonly cpu_us: number
 }
 
+/** Watchers of the key with this number. */
+export const watchersOf = (key: number, { watchers, watched_keys }: WatchLoad): number =>
+  Math.floor((watchers - 1 - key) / watched_keys) + 1
+
 /** Line that it prints when all watchers exist. It continues when it reads another line. */
 export const WATCHING = 'watching'
 /** After the end it waits so long for events. */

@@ -22,7 +22,10 @@ beforeEach(async () => {
       response.end()
     } else if (request.url === '/large') response.end('x'.repeat(300_000))
     else if (request.url === '/break') response.destroy()
-    else response.end(JSON.stringify({ mod_revision: asked.length }))
+    else if (request.url === '/half') {
+      response.writeHead(200, { 'content-length': 100 })
+      response.write('half', () => response.destroy())
+    } else response.end(JSON.stringify({ mod_revision: asked.length }))
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -87,7 +90,7 @@ test('the bare connection reads answers in chunks and in many parts, and connect
   expect((await sendOnce(url, { method: 'GET', path: '/large' })).length).toBe(300_000)
   const connection = new HttpConnection(url)
   const ask = (path: string) => connection.send({ method: 'GET', path })
-  await expect(ask('/break')).rejects.toThrow('connection closed')
+  for (const path of ['/break', '/half']) await expect(ask(path)).rejects.toThrow('connection closed')
   expect((await ask('/')).body.toString()).toMatch(/^{.*}$/)
   connection.close()
 })

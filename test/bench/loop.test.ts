@@ -48,6 +48,18 @@ test('an operation that fails counts as an error of its kind, and the next one b
   expect(errors).toEqual(new Map([['status 503', 34]]))
 })
 
+test('the measured time goes on while operations fail', async () => {
+  const clock = new FakeClock()
+  let asked = 0
+  const answer = async (): Promise<void> => {
+    await clock.after(5)
+    if (++asked > 100) throw new Error('status 503')
+  }
+  const { latencies, measuredMs } = await clock.pass(runLoop(answer, LOOP, clock))
+  expect(latencies.count).toBe(100)
+  expect(measuredMs).toBe(980)
+})
+
 test('open loop: when it is told to stop, what was due before is still answered, and counts', async () => {
   const clock = new FakeClock()
   const stop = new AbortController()

@@ -86,7 +86,8 @@ function alterOne(
 }
 const twice = (response: object): readonly object[] => [response, response]
 /** The response to the last request follows all events. */
-const WATCHED = [WATCH, ...PUTS, step('watch', { progressRequest: {} }, 0)]
+const PROGRESS = step('watch', { progressRequest: {} }, 0)
+const WATCHED = [WATCH, ...PUTS, PROGRESS]
 const FIRST_EVENT = 2
 
 test.each<[string, readonly Step[], () => Alter]>([
@@ -107,6 +108,15 @@ test.each<[string, readonly Step[], () => Alter]>([
     () => alterOne('leaseKeepAlive', 1, twice),
   ],
   ['an event that is lost', WATCHED, () => alterOne('watch', FIRST_EVENT, () => [])],
+  [
+    'a revision that is divided into responses',
+    [WATCH, step('txn', { success: PUTS.map(({ request }) => ({ requestPut: request })) }), PROGRESS],
+    () =>
+      alterOne('watch', FIRST_EVENT, (response) => {
+        const [first, ...others] = response.events as readonly object[]
+        return [[first], others].map((events) => ({ ...response, events }))
+      }),
+  ],
   ['an event that is sent twice', WATCHED, () => alterOne('watch', FIRST_EVENT, twice)],
   [
     'an event before a compaction',

@@ -168,7 +168,7 @@ export async function startNodes(
   })
   for (const { name, child, probe } of nodes) {
     while (!(await fetch(probe).catch(() => undefined))?.ok) {
-      if (child.exitCode !== null) throw new Error(`node ${name} has ended`)
+      if (child.exitCode !== null || child.signalCode !== null) throw new Error(`node ${name} has ended`)
       await sleep(20)
     }
   }

@@ -135,6 +135,7 @@ export class ControlPlane {
   }
 }
 
-function checkRuns({ exitCode }: ChildProcess): void {
-  if (exitCode !== null) throw new Error('the API server has ended: see QUORATE_KUBERNETES_LOG')
+function checkRuns({ exitCode, signalCode }: ChildProcess): void {
+  if (exitCode !== null || signalCode !== null)
+    throw new Error('the API server has ended: see QUORATE_KUBERNETES_LOG')
 }

@@ -54,7 +54,7 @@ export async function rollOut(ledger: Ledger, count: number, signal: AbortSignal
 }
 
 /** Whether all pods of a deployment, and no others, are those of this generation. */
-function isComplete({ spec, status }: KubeObject, generation: number): boolean {
+export function isComplete({ spec, status }: KubeObject, generation: number): boolean {
   const { replicas: wanted } = Object(spec)
   const { observedGeneration, replicas, updatedReplicas, availableReplicas } = Object(status)
   const isObserved = observedGeneration >= generation
