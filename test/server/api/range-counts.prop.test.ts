@@ -9,7 +9,7 @@ import { apiLimits } from '../../../src/server/api/limits.ts'
 import { deleteOf, putOf } from '../../kv/store.ts'
 import { runs } from '../../runs.ts'
 import { FakeNode } from '../http/fake-node.ts'
-import { readPage } from './pages.ts'
+import { readCount, readPage } from './pages.ts'
 
 const KEYS = [...'abcdefgh']
 const CLIENTS = 3
@@ -57,7 +57,12 @@ const step = fc.oneof(
   },
   {
     weight: 2,
-    arbitrary: fc.record({ kind: fc.constant('count' as const), range, back: fc.nat(6) }),
+    arbitrary: fc.record({
+      ...{ kind: fc.constant('count' as const), range, back: fc.nat(6) },
+      isByReader: fc.boolean(),
+      // Its client leaves after so many slices.
+      leavesAfter: fc.option(fc.nat(2), { nil: undefined }),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('compact' as const), back: fc.nat(8) }) },
 )
@@ -149,7 +154,15 @@ test('the count of each page is that of its revision', async () => {
         else if (each.kind === 'count') {
           const revision = written.back(each.back)
           const counted = toRange(each.range)
-          const page = await readPage(api, { range: counted, countOnly: true, revision })
+          const { isByReader, leavesAfter = Number.POSITIVE_INFINITY } = each
+          let slices = 0
+          node.onSlice = () => void slices++
+          const request = { range: counted, countOnly: true, revision }
+          const hasLeft = (): boolean => slices > leavesAfter
+          let page = await (isByReader ? readCount : readPage)(api, request, undefined, hasLeft)
+          node.onSlice = undefined
+          // The next client waits for its answer.
+          if (hasLeft()) page = await readPage(api, request)
           if (page !== 'compacted') expect(page.count).toBe(written.count(counted, revision))
         } else {
           const { client, changes } = each

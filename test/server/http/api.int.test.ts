@@ -42,7 +42,7 @@ describe('the cluster', () => {
     const { joint, members } = (await ask('GET', '/v1/cluster')).json
     expect(joint).toBe(true)
     expect(members.map((m: { role: string; match_index: number }) => [m.role, m.match_index])).toEqual([
-      ['voter', 100],
+      ['voter', 101],
       ['voter', 90],
       ['learner', 91],
     ])

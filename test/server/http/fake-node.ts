@@ -280,7 +280,7 @@ export class FakeNode implements KvNode {
       applied: asIndex(this.appliedIndex),
       firstIndex: asIndex(7),
       lastIndex: asIndex(101),
-      stableIndex: asIndex(100),
+      stableIndex: asIndex(101),
       configuration,
       leaderLeases,
       leaderLeaseValid: false,
