@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test, vi } from 'vitest'
@@ -31,6 +31,13 @@ test('memory is that of the process, in megabytes', () => {
   expect(vmRssMb / ((Number(resident) * 4096) / 1e6)).toBeCloseTo(1, 0)
   expect(rssAnonMb).toBeGreaterThan(0)
   expect(rssAnonMb).toBeLessThan(vmRssMb)
+})
+
+test('bytes that no disk has are not written', () => {
+  const before = sample(process.pid).writtenBytes
+  writeFileSync('/dev/null', Buffer.alloc(64 * 1024 * 1024))
+  const after = sample(process.pid).writtenBytes
+  expect((after ?? 0) - (before ?? 0)).toBeLessThan(32 * 1024 * 1024)
 })
 
 test('the name of a program changes nothing', async () => {

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { GO_LINE } from './clients/go.ts'
 import { PYTEST_LINE } from './clients/python.ts'
 import { CARGO_LINE } from './clients/rust.ts'
-import { readOutcomes } from './clients/suite.ts'
+import { faultsOf, type Outcome, readOutcomes } from './clients/suite.ts'
 
 const outcomes = (output: string, line: RegExp) => Object.fromEntries(readOutcomes(output, line))
 
@@ -76,4 +76,37 @@ test.each([
   expect(outcomes(`--- ${first}: TestA (0.00s)\n--- ${second}: TestA (0.00s)\n`, GO_LINE)).toEqual({
     TestA: 'failed',
   })
+})
+
+const SUITE = {
+  cannotPass: { quorate: { a: 'a reason', b: 'another' }, etcd: { c: 'a reason' } },
+  testsMin: 5,
+}
+const OUTCOMES: Readonly<Record<string, Outcome>> = {
+  ...{ a: 'failed', b: 'failed', c: 'passed', d: 'passed', e: 'passed', f: 'skipped' },
+}
+
+test.each<[Record<string, Outcome | undefined>, readonly string[]]>([
+  [{}, []],
+  [{ g: 'passed' }, []],
+  [{ c: 'failed' }, ['c has failed']],
+  [{ g: 'failed' }, ['g has failed']],
+  [{ a: 'passed' }, ['a cannot pass, and is passed']],
+  [{ b: 'skipped', g: 'passed' }, ['b cannot pass, and is skipped']],
+  [{ b: undefined, g: 'passed' }, ['b cannot pass, and is missing']],
+  [{ d: undefined }, ['4 tests ran, and not 5']],
+  [{ d: 'skipped' }, ['4 tests ran, and not 5']],
+])('a suite with %j beside what it has on quorate: %j', (more, faults) => {
+  const outcomes = Object.entries<Outcome | undefined>({ ...OUTCOMES, ...more }).flatMap(([name, outcome]) =>
+    outcome === undefined ? [] : [[name, outcome] as const],
+  )
+  expect(faultsOf(SUITE, 'quorate', new Map(outcomes))).toEqual(faults)
+})
+
+test('on etcd other tests cannot pass', () => {
+  expect(faultsOf(SUITE, 'etcd', new Map(Object.entries(OUTCOMES)))).toEqual([
+    'a has failed',
+    'b has failed',
+    'c cannot pass, and is passed',
+  ])
 })

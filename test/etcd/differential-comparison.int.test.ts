@@ -55,6 +55,8 @@ const CONVERSATION: readonly Step[] = [
   UNLOCK,
   step('range', { key: 'a', rangeEnd: 'z' }),
   step('leaseTimeToLive', { id: 1, keys: true }),
+  step('leaseGrant', { ttl: 300 }),
+  step('leaseLeases', {}),
   step('memberList', {}),
   step('put', { key: 'a' }),
 ]
@@ -65,6 +67,8 @@ const compare = (steps: readonly Step[], settleMs?: number) =>
 test('servers that answer the same are alike', async () => {
   const recorded = await compare(CONVERSATION)
   expect(recorded?.exchanges.map((exchange) => exchange.step)).toEqual(CONVERSATION)
+  const listed = recorded?.exchanges.find((exchange) => exchange.step.rpc === 'leaseLeases')?.response
+  expect(Object(listed).leases).toEqual([{ id: 1 }, { id: 2 }, { id: 'chosen' }])
   const { 'stream 0': watched, ...calls } = recorded?.watched ?? {}
   expect(Object.keys(Object(watched))).toEqual(['watch 0', 'watch 1'])
   expect(Object.keys(calls)).toEqual(['call 2', 'call 4'])
@@ -133,6 +137,22 @@ test.each<[string, readonly Step[], () => Alter]>([
     'one of a hundred responses at a time',
     [...PUTS, { ...step('range', { key: 'a' }), times: 100 }],
     () => alterOne('range', 70, (range) => [{ ...range, count: 2 }]),
+  ],
+  [
+    'a snapshot that is damaged',
+    [step('snapshot', {})],
+    () =>
+      alterOne('snapshot', 1, ({ blob, ...part }) => [
+        { ...part, blob: Buffer.from(blob as Uint8Array).fill(7, 0, 9) },
+      ]),
+  ],
+  [
+    'a snapshot without its end',
+    [step('snapshot', {})],
+    () =>
+      alterOne('snapshot', 1, ({ blob, ...part }) => [
+        { ...part, blob: Buffer.from(blob as Uint8Array).subarray(1) },
+      ]),
   ],
 ])('%s is a difference', async (_, steps, alter) => {
   altered.alter = alter()

@@ -191,3 +191,122 @@ test('the rest of a time to live may differ by seconds, and no other number may'
   expect(alike([{ ttl: 300 }], [{ ttl: 300 }, { ttl: 300 }])).toBe(false)
   expect(alike([], {})).toBe(false)
 })
+
+const PERMISSION = refused('permission denied')
+const NO_TOKEN = refused('invalid auth token')
+const TOO_LARGE = refused('request is too large')
+const done = { header: { revision: 11 } }
+const value = { bytes: 3_000_000 }
+const nested = { requestTxn: { success: [{ requestPut: { key: 'a' } }] } }
+const error = (code: number, text = 'x'): JsonObject => ({ code, text })
+
+/** Differences by their names, each with an exchange that shows it, and with others that do not. */
+const SHOWN: readonly (readonly [string, Shown, ...Partial<Shown>[]])[] = [
+  [
+    'a put with the lease of another user',
+    { step: step('put', { key: 'a', lease: 1 }, 'ann'), etcd: done, quorate: PERMISSION },
+    { step: step('put', { key: 'a' }, 'ann') },
+    { step: step('put', { key: 'a', lease: 0 }, 'ann') },
+    { quorate: NO_TOKEN },
+    { step: step('deleteRange', { key: 'a', lease: 1 }, 'ann') },
+  ],
+  [
+    'a user who revokes the lease of another user',
+    { step: step('leaseRevoke', { id: 1 }, 'ann'), etcd: done, quorate: PERMISSION },
+    { quorate: refused('requested lease not found') },
+    { etcd: refused('requested lease not found') },
+  ],
+  [
+    'a user who changes the own password',
+    { step: step('userChangePassword', { name: 'ann' }, 'ann'), etcd: done, quorate: PERMISSION },
+    { step: step('userChangePassword', { name: 'bob' }, 'ann') },
+    { quorate: NO_TOKEN },
+  ],
+  [
+    'rights that etcd 3.4 does not check',
+    { step: step('compact', { revision: 1 }, 'ann'), etcd: done, quorate: PERMISSION },
+    { step: step('range', { key: 'a' }, 'ann') },
+    { step: step('txn', { success: [{}] }, 'ann') },
+  ],
+  [
+    'rights within nested transactions',
+    { step: step('txn', { success: [nested] }, 'ann'), etcd: done, quorate: PERMISSION },
+    { step: step('txn', { success: [{ requestPut: { key: 'a' } }] }, 'ann') },
+  ],
+  [
+    'a token while rights are not checked',
+    { step: step('put', { key: 'a' }, 'ann'), etcd: NO_TOKEN, quorate: done },
+    { step: step('put', { key: 'a' }) },
+    { quorate: refused('a fault'), etcd: PERMISSION },
+  ],
+  [
+    'a hash at the compacted revision',
+    { step: step('hashKv', { revision: 10 }), etcd: error(11), quorate: done },
+    { etcd: error(3) },
+    { quorate: error(13) },
+  ],
+  [
+    'a permission for a range without keys',
+    {
+      step: step('roleGrantPermission', { name: 'one' }),
+      etcd: done,
+      quorate: refused('invalid auth management'),
+    },
+    { quorate: PERMISSION },
+  ],
+  [
+    'a transaction that reads more than 4 MiB',
+    { step: step('txn', {}), etcd: { a: value, b: value }, quorate: TOO_LARGE },
+    { etcd: { a: value } },
+    { step: step('range', {}) },
+  ],
+  [
+    'a key of more than 4 KiB',
+    { step: step('put', { key: 'a'.repeat(4_100) }), etcd: done, quorate: TOO_LARGE },
+    { step: step('put', { key: 'a' }) },
+    { etcd: TOO_LARGE, quorate: done },
+  ],
+  [
+    'operations of a transaction',
+    { step: step('txn', {}), etcd: done, quorate: refused('too many operations in txn request') },
+    { etcd: refused('too many operations in txn request'), quorate: done },
+  ],
+  [
+    'who asks for alarms',
+    { step: step('alarm', {}, 'ann'), etcd: PERMISSION, quorate: done },
+    { quorate: refused('a fault') },
+    { step: step('status', {}, 'ann') },
+  ],
+  [
+    'members that are added or changed',
+    { step: step('memberAdd', {}), etcd: error(3), quorate: error(12) },
+    { etcd: done },
+    { quorate: error(13) },
+  ],
+]
+
+interface Shown {
+  readonly step: Step
+  readonly etcd: Json
+  readonly quorate: Json
+}
+
+/** The names of the listed differences that an exchange shows in a release. */
+const shownIn = (release: (typeof RELEASES)[number], shown: Shown): readonly string[] => {
+  const exchange = { release, steps: [shown.step], ...shown }
+  const own = LISTED.filter((each) => (each.release ?? release) === release && each.shows(exchange))
+  const first = own[0]?.isOfResponse === true
+  expect(isExpected(exchange)).toBe(first)
+  return own.map(({ name }) => name)
+}
+
+const EXAMPLES = SHOWN.map(([name, shown, ...others]) => ({ name, shown, others }))
+
+test.each(EXAMPLES)('$name: in its release, and only so', ({ name, shown, others }) => {
+  const listed = LISTED.find((each) => each.name === name)
+  for (const release of RELEASES) {
+    const isOfRelease = (listed?.release ?? release) === release
+    expect(shownIn(release, shown).includes(name)).toBe(isOfRelease)
+    for (const other of others) expect(shownIn(release, { ...shown, ...other })).not.toContain(name)
+  }
+})

@@ -46,6 +46,28 @@ const OUTCOMES: Readonly<Record<string, Outcome>> = {
   SKIPPED: 'skipped',
 }
 
+/** Names of the tests with this outcome. */
+export const testsWith = (outcomes: Outcomes, outcome: Outcome): readonly string[] =>
+  [...outcomes].filter(([, its]) => its === outcome).map(([name]) => name)
+
+/** Faults of a run. None: tests have failed that cannot pass, no other has, and none is missing or skips itself. */
+export function faultsOf(
+  { cannotPass, testsMin }: Pick<ClientSuite, 'cannotPass' | 'testsMin'>,
+  server: Server,
+  outcomes: Outcomes,
+): readonly string[] {
+  const listed = cannotPass[server]
+  const failed = testsWith(outcomes, 'failed')
+  const count = failed.length + testsWith(outcomes, 'passed').length
+  return [
+    ...failed.filter((name) => !Object.hasOwn(listed, name)).map((name) => `${name} has failed`),
+    ...Object.keys(listed)
+      .filter((name) => outcomes.get(name) !== 'failed')
+      .map((name) => `${name} cannot pass, and is ${outcomes.get(name) ?? 'missing'}`),
+    ...(count < testsMin ? [`${count} tests ran, and not ${testsMin}`] : []),
+  ]
+}
+
 /**
  * Reads what a suite printed. The groups of each line are `outcome` and `name`. A test that passes can fail when it
  * cleans up: then it has both lines.
