@@ -112,12 +112,15 @@ test('of many and long keys a line has the first ones, none of which is longer t
   }
   const keyOf = (byte: number, length: number) => new Uint8Array(length).fill(byte)
   const [a, b] = [{ key: 'a' }, { key: 'b' }]
-  expect(linesOf(keyOf(0x61, 1), keyOf(0x61, 1), keyOf(0x62, 1))).toMatchObject({ keys: [a, b] })
+  const repeated = linesOf(keyOf(0x61, 1), keyOf(0x61, 1), keyOf(0x62, 1))
+  expect(repeated).toMatchObject({ keys: [a, b] })
+  expect(repeated).not.toHaveProperty('more')
   const longest = linesOf(keyOf(0, 4096), keyOf(1, 4096), keyOf(2, 1))
   expect(longest).toMatchObject({ keys: [{ key: '\0'.repeat(4096) }], more: 2 })
   const tooLong = linesOf(keyOf(0x61, 1), keyOf(0, 65_534), keyOf(0x62, 1))
   expect(tooLong).toMatchObject({ keys: [a, b], more: 1 })
-  const many = linesOf(...Array.from({ length: 128 }, (_, at) => keyOf(at, 1)))
+  const keys = Array.from({ length: 128 }, (_, at) => keyOf(at, 1))
+  const many = linesOf(...keys, ...keys)
   expect(many).toMatchObject({ keys: { length: 100 }, more: 28 })
 })
 
