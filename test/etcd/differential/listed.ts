@@ -286,6 +286,17 @@ export const LISTED: readonly ListedDifference[] = [
       String(step.request.key).length > 4_000 && !isError(etcd) && isRefused(quorate, 'request is too large'),
   },
   {
+    name: 'a watch that is refused for two reasons',
+    why: 'its request is checked before its rights',
+    source: 'serverWatchStream.recvLoop of etcd in server/etcdserver/api/v3rpc/watch.go',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'watch' &&
+      [etcd, quorate].every((answer) => contains(answer, '"watchId":-1')) &&
+      contains(etcd, '"cancelReason":"rpc error: ') &&
+      contains(quorate, '"cancelReason":"mvcc: '),
+  },
+  {
     name: 'watches of an unauthenticated client',
     why: 'the stream is refused, and not each of its watches',
     source: 'src/server/etcd/README.md',
