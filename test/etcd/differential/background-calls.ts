@@ -27,6 +27,8 @@ interface BackgroundCall {
 const KEY_MS = 10_000
 const LOOK_MS = 5
 const NO_BYTES = new Uint8Array()
+/** Errors of a reader without a login, or with one from before rights were switched off. */
+const NO_LOGINS = [ETCD_ERRORS.userEmpty.message, ETCD_ERRORS.invalidAuthToken.message]
 /** Leases that a server chooses end by themselves if the conversation does not know them. */
 const OWN_LEASE = /\/([0-9a-f]+)$/
 
@@ -181,7 +183,7 @@ export class CallsInTheBackground {
       const candidates = await this.#candidates(name)
       return candidates.toSorted((a, b) => a.createRevision - b.createRevision)[0]
     } catch (error) {
-      if (error instanceof GrpcError && error.message === ETCD_ERRORS.userEmpty.message) return undefined
+      if (error instanceof GrpcError && NO_LOGINS.includes(error.message)) return undefined
       throw error
     }
   }
