@@ -73,3 +73,17 @@ test('a load has the nodes, the connections and the settings of its side', async
     keys: 5,
   })
 })
+
+test.each([
+  [`console.log('a fault')`, 'the load generator printed: a fault'],
+  [`console.log('begun')`, 'the load generator ended without a report'],
+  ['', 'the load generator ended without a report'],
+])('a generator that runs %j has failed', async (script, message) => {
+  const side = { ...sideWith(undefined), generator: { command: process.execPath, args: ['-e', script] } }
+  await expect(measureLoad(side, SETTING, { in_flight: 1 })).rejects.toThrow(message)
+})
+
+test('a generator that is missing has failed', async () => {
+  const side = { ...sideWith(undefined), generator: { command: '/no/generator', args: [] } }
+  await expect(measureLoad(side, SETTING, { in_flight: 1 })).rejects.toThrow('ENOENT')
+})
