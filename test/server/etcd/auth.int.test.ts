@@ -42,6 +42,9 @@ test('a client makes users and roles, and lets rights be checked, with a passwor
   await failsAs(client.unary(RPC.authEnable, {}), ETCD_ERRORS.rootRoleNotExist)
   expect(await client.unary(RPC.roleList, {})).toMatchObject({ roles: [] })
   await client.unary(RPC.roleAdd, { name: 'root' })
+  const perm = { permType: 0, key, rangeEnd: NO_END }
+  await client.unary(RPC.roleGrantPermission, { name: 'root', perm })
+  await failsAs(client.unary(RPC.roleGrantPermission, { name: 'none', perm }), ETCD_ERRORS.roleNotFound)
   await client.unary(RPC.userGrantRole, { user: 'root', role: 'root' })
   await failsAs(client.unary(RPC.roleAdd, { name: 'root' }), ETCD_ERRORS.roleExists)
   expect(await client.unary(RPC.roleList, {})).toMatchObject({ roles: ['root'] })

@@ -69,6 +69,8 @@ export const roleGrantPermission = serveUnary(RPC.roleGrantPermission, ({ name, 
     const access = perm && decodeAccess(perm.permType)
     if (perm === undefined || access === undefined) throw ETCD_ERRORS.permissionNotGiven
     checkPermissionRange(perm.key, perm.rangeEnd)
+    // It may do everything already.
+    if (name === ROOT) return undefined
     const { permissions } = await readRole(name, call)
     const range = decodePermissionRange(perm.key, perm.rangeEnd)
     const others = permissions.filter((each) => each.range === undefined || !isSameRange(each.range, range))
