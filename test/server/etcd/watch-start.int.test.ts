@@ -52,6 +52,38 @@ test('a watch over HTTP with a first revision begins after a linearizable read',
   expect(consistencies(node)).toEqual(['linearizable'])
 })
 
+test('a watch that ends before those that were requested before it have begun is created at first', async () => {
+  const node = new FakeNode()
+  for (let at = 0; at < 5; at++) node.put('a', String(at))
+  const read = node.read.bind(node)
+  const withMajority: (() => void)[] = []
+  node.read = (requirements, done) => {
+    const begin = () => read(requirements, done)
+    if (requirements.consistency !== 'linearizable') return begin()
+    withMajority.push(begin)
+    return () => {}
+  }
+  const open = node.watch.bind(node)
+  node.watch = (request, sink) => {
+    const opened = open(request, sink)
+    // It has begun, and reads nothing before the next turn of the event loop.
+    if (request.from !== undefined)
+      queueMicrotask(() => node.apply({ kind: 'compact', revision: node.revision }))
+    return opened
+  }
+  const { port } = await serve({ node })
+  const both = Buffer.concat([create(), create('3')])
+  const hasEnded = ({ length }: { readonly length: number }) => length === 3
+  const answer = callGrpc(openSession(port), RPC.watch.path, both, {}, hasEnded)
+  await expect.poll(() => node.watches.counts().compactedTotal).toBe(1)
+  for (const begin of withMajority) begin()
+  expect((await answer).messages.map((message) => RPC.watch.response.decode(message))).toMatchObject([
+    { watchId: 0, created: true, canceled: false },
+    { watchId: 1, created: true, canceled: false },
+    { watchId: 1, created: false, canceled: true, compactRevision: 6 },
+  ])
+})
+
 test('a node whose state is stale refuses a watch with a first revision if it has no leader', async () => {
   const node = new FakeNode()
   const read: ReadRequirements[] = []

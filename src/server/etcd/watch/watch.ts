@@ -72,6 +72,8 @@ export class EtcdWatch implements WatchSink {
   /** The client knows that it was created. Nothing is sent before. */
   #isCreated = false
   #waits = false
+  /** The node has ended it before the client knew that it was created. */
+  #end: WatchEnd | undefined
   /** Its client knows it by no id. */
   isRefused = false
 
@@ -107,7 +109,8 @@ export class EtcdWatch implements WatchSink {
     this.#handle = handle
     this.#send({ created: true }, revision)
     this.#isCreated = true
-    if (this.#waits) this.drained()
+    if (this.#end !== undefined) this.#connection.ended(this, this.#end)
+    else if (this.#waits) this.drained()
   }
 
   /** Tells the client that it was created, and has ended. */
@@ -146,7 +149,9 @@ export class EtcdWatch implements WatchSink {
   }
 
   ended(end: WatchEnd): void {
-    this.#connection.ended(this, end)
+    // Its response is the first one of a watch. It may wait for the watch before, which begins with a majority.
+    if (this.#isCreated) this.#connection.ended(this, end)
+    else this.#end = end
   }
 
   cancel(): void {
