@@ -267,7 +267,15 @@ const LAYERS = new Map<string, readonly (readonly string[])[]>([
       ['etcd-api.ts'],
       ['read-turns.ts', 'txn.ts'],
       // HTTP/2 knows nothing of the API.
-      ['http2', 'authorization.ts', 'errors.ts', 'fields.ts', 'range-order.ts', 'status-observers.ts'],
+      [
+        'http2',
+        'authorization.ts',
+        'drain.ts',
+        'errors.ts',
+        'fields.ts',
+        'range-order.ts',
+        'status-observers.ts',
+      ],
     ],
   ],
   [

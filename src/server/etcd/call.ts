@@ -14,6 +14,7 @@ import { answerWithinMs } from '../api/limits.ts'
 import { undoGrant, undoPut } from '../api/undo.ts'
 import type { ClientConnection } from '../clients/client-connection.ts'
 import type { WatchSink } from '../node/watch/index.ts'
+import { runAt } from './drain.ts'
 import { CANCELLED } from './errors.ts'
 import type { EtcdApi } from './etcd-api.ts'
 
@@ -53,9 +54,6 @@ export const LOGIN_NEEDED = new GrpcError(GRPC.unavailable, 'etcdserver: the tok
 
 /** The end of a call that has taken longer than its client waits. */
 export const DEADLINE_EXCEEDED = new GrpcError(GRPC.deadlineExceeded, 'context deadline exceeded')
-
-/** Longest time of a timer. */
-const TIMER_MS_MAX = 2 ** 31 - 1
 
 export class EtcdCall {
   readonly etcd: EtcdApi
@@ -171,10 +169,7 @@ export class EtcdCall {
 
   /** Calls `run` when the client has waited as long as it has stated, until the returned function is called. */
   whenLate(run: () => void): () => void {
-    const leftMs = this.endsAt - performance.now()
-    if (leftMs > TIMER_MS_MAX) return () => {}
-    const timer = setTimeout(run, Math.max(0, leftMs)).unref()
-    return () => clearTimeout(timer)
+    return runAt(this.endsAt, run)
   }
 
   /** Resolves when the work is done, or the client has waited as long as it has stated. Then the work continues. */

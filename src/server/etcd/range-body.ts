@@ -40,11 +40,11 @@ interface RangeBodyOptions {
 
 export class RangeBody implements ValuesInParts<KeyValue> {
   readonly bytes: number
+  readonly takenUntil: number
   readonly #options: RangeBodyOptions
   readonly #selected: Selection
   readonly #writer = new RangeRowWriter()
   readonly #parts: Uint8Array[]
-  readonly #until: number
   /** Parts that are read ahead. */
   #ahead: Promise<readonly Uint8Array[]> | undefined
   #isRead = false
@@ -56,7 +56,7 @@ export class RangeBody implements ValuesInParts<KeyValue> {
     this.bytes = all.bytes
     this.#selected = new Selection(request, all.rows - read.rows)
     this.#parts = [...parts]
-    this.#until = performance.now() + call.api.limits.streamMsMax
+    this.takenUntil = performance.now() + call.api.limits.streamMsMax
   }
 
   /** Resolves when nobody takes further parts. */
@@ -80,7 +80,7 @@ export class RangeBody implements ValuesInParts<KeyValue> {
       }
       // The rows that were read ahead may be the last.
       if (this.#isRead && this.#ahead === undefined) return undefined
-      if (performance.now() > this.#until) throw tookTooLong()
+      if (performance.now() > this.takenUntil) throw tookTooLong()
       this.#readAhead()
       const parts = await this.#ahead
       this.#ahead = undefined

@@ -11,6 +11,8 @@ import type { EtcdCall } from './call.ts'
 export interface ValuesInParts<V> {
   /** Bytes of all parts together. */
   readonly bytes: number
+  /** The client has so long to take them, on the clock of `performance.now()`. */
+  readonly takenUntil: number
   /** The next part, of whole values with their tags; undefined after the last one. */
   next(): Promise<Uint8Array | undefined>
   decode(part: Uint8Array): readonly V[]
@@ -92,8 +94,10 @@ export interface Responses<A> {
   sendBytes(message: Uint8Array, taken?: () => void): void
   /** Bytes that the client has not taken. */
   readonly waitingBytes: number
-  /** Resolves when the client has taken all, or is gone. */
-  drained(): Promise<void>
+  /**
+   * Resolves when the client has taken all or is gone, at the latest at this time on the clock of `performance.now()`.
+   */
+  drained(until?: number): Promise<void>
   /** Ends the stream; undefined: well. */
   end(error?: GrpcError): void
 }

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
+import type { HttpLimits } from '../../../src/server/listener/limits.ts'
 import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
 import { callRpc, frame, openSession } from './grpc-call.ts'
@@ -105,7 +106,7 @@ const EVERYTHING = { key: Uint8Array.of(0), rangeEnd: Uint8Array.of(0) }
 const ORDERS = Object.entries({ KEY: 0, MOD: 3 })
 
 /** A node with 300 KB of rows, of which an answer is not held. */
-async function serveLarge(limits: { readonly rangesMax?: number; readonly streamMsMax?: number } = {}) {
+async function serveLarge(limits: Partial<HttpLimits> = {}) {
   const node = new FakeNode()
   for (let at = 0; at < 300; at++) node.put(`k${at}`, 'v'.repeat(1_000))
   const held = { etcdHeldBytesMax: 1_000, etcdHeldTogetherBytesMax: 0 }
@@ -133,6 +134,29 @@ function openUntaken(port: number, sort_target = 'MOD', { path }: { readonly pat
   stream.pause()
   return stream
 }
+
+/** RPCs and the orders of their ranges. */
+test.each([
+  ['range', 'KEY', 0],
+  ['range', 'MOD', 3],
+  ['rangeStream', 'KEY', 0],
+] as const)(
+  'a %s in the order of %s leaves its turn after its time, though its client takes nothing more of it',
+  async (rpc, name, sortTarget) => {
+    // One stream at a time. A client that takes a byte now and then is never cut.
+    const limits = { rangesMax: 6, streamMsMax: 100, writeStallMsMax: 3_600_000 }
+    const { http, node, port } = await serveLarge(limits)
+    const slow = openUntaken(port, name, RPC[rpc])
+    await expect.poll(() => http.inspect().answerBytes).toBeGreaterThan(64 * KiB)
+    await node.scansClosed()
+    const whole = { ...EVERYTHING, sortTarget }
+    const { response } = await callRpc(openSession(port), RPC.range, whole, { 'grpc-timeout': '10S' })
+    expect(response).toMatchObject({ count: 300 })
+    expect(http.inspect().answerBytes).toBeGreaterThan(64 * KiB)
+    slow.close()
+    await expect.poll(() => http.inspect()).toMatchObject({ answerBytes: 0, bodyBytes: 0, ranges: 0 })
+  },
+)
 
 test('a sorted range has no scan open while its client takes it', async () => {
   const { http, node, port } = await serveLarge()

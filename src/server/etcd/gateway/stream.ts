@@ -7,6 +7,7 @@ import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
 import { type OutboundBudget, writeChunked } from '../../api/budget.ts'
 import type { FollowedBody, HttpRequest, HttpResponse } from '../../connections/messages.ts'
 import { DEADLINE_EXCEEDED, type EtcdCall } from '../call.ts'
+import { Drain } from '../drain.ts'
 import { CANCELLED, toGrpcError } from '../errors.ts'
 import {
   type AnyStreamRpc,
@@ -67,7 +68,7 @@ export class GatewayStream implements Responses<object> {
   #isWriting = false
   /** Bytes of lines that the client has not taken. */
   waitingBytes = 0
-  #drained: (() => void)[] = []
+  readonly #drain = new Drain()
   /** Nothing is sent any more. */
   #isOver = false
   #isClosed = false
@@ -205,7 +206,7 @@ export class GatewayStream implements Responses<object> {
     const to = this.#to
     if (to === undefined || this.#isWriting || this.#isClosed) return
     if (this.#lines.length === 0) {
-      for (const done of this.#drained.splice(0)) done()
+      this.#drain.end()
       if (this.#isOver) to.end()
       else if (this.#requests !== undefined) this.#receive()
       return
@@ -226,9 +227,9 @@ export class GatewayStream implements Responses<object> {
     })
   }
 
-  async drained(): Promise<void> {
+  async drained(until?: number): Promise<void> {
     if (this.#isClosed || this.waitingBytes === 0) return
-    await new Promise<void>((resolve) => this.#drained.push(resolve))
+    await this.#drain.wait(until)
   }
 
   end(error?: GrpcError): void {
@@ -270,7 +271,7 @@ export class GatewayStream implements Responses<object> {
     this.#options.closed()
     // The request counts as open until it is answered, also to nobody.
     if (isUnanswered) this.#options.fail(CANCELLED)
-    for (const done of this.#drained.splice(0)) done()
+    this.#drain.end()
   }
 }
 

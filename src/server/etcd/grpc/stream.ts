@@ -21,6 +21,7 @@ import type { StallLimits } from '../../clients/limits.ts'
 import type { Metrics } from '../../node/observe/metrics.ts'
 import { asBearer } from '../authorization.ts'
 import { type CallTimes, callTimes, DEADLINE_EXCEEDED, EtcdCall, type EtcdCaller } from '../call.ts'
+import { Drain } from '../drain.ts'
 import { nameRefusal, toGrpcError } from '../errors.ts'
 import type { EtcdApi } from '../etcd-api.ts'
 import { encodeFields } from '../http2/hpack.ts'
@@ -183,8 +184,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   /** Nothing is sent any more. */
   #isOver = false
   #isClosed = false
-  /** Called when the client has taken responses, or is gone. */
-  #drained: (() => void)[] = []
+  readonly #drain = new Drain()
   #stopTimer = (): void => {}
 
   constructor(stream: Http2Stream, head: RequestFields, connection: StreamConnection) {
@@ -363,9 +363,9 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     return this.#stream.untakenBytes
   }
 
-  async drained(): Promise<void> {
+  async drained(until?: number): Promise<void> {
     if (this.#isOver || this.waitingBytes <= UNTAKEN_BYTES_MAX) return
-    await new Promise<void>((resolve) => this.#drained.push(resolve))
+    await this.#drain.wait(until)
   }
 
   /** The parts of one message, as `encodeInParts` returns them. */
@@ -411,7 +411,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
         left -= part.length
         if (left < 0) break
         this.#sendPart(part, () => freePart(part))
-        await this.drained()
+        await this.drained(Math.min(values.takenUntil, call.endsAt))
         if (this.#isOver) return
       }
       if (left !== 0) throw new Error(`a response has ${left} bytes less than it has announced`)
@@ -424,11 +424,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
 
   responseTaken(): void {
     this.#pace()
-    if (this.#drained.length > 0 && this.waitingBytes <= UNTAKEN_BYTES_MAX) this.#resolveDrained()
-  }
-
-  #resolveDrained(): void {
-    for (const resolve of this.#drained.splice(0)) resolve()
+    if (this.#drain.isAwaited && this.waitingBytes <= UNTAKEN_BYTES_MAX) this.#drain.end()
   }
 
   end(error?: GrpcError): void {
@@ -490,7 +486,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
     this.#connection.release(this.#heldBytes)
     if (this.#isRunning) this.#giveBack = this.#connection.outlive(this.#heldBytes)
     this.#releaseHead()
-    this.#resolveDrained()
+    this.#drain.end()
     this.#call?.abandon()
     this.#receiver?.closed()
     this.#report()

@@ -113,7 +113,7 @@ class Chunks {
     const bytes = this.#bytes
     await this.#call.holdInTurn(bytes)
     this.#responses.send({ rangeResponse: { ...UNKNOWN, kvs: this.#take() } })
-    await this.#responses.drained()
+    await this.#responses.drained(Math.min(this.#until, this.#call.endsAt))
     this.#call.checkWaiting()
     if (performance.now() > this.#until) throw tookTooLong()
     if (bytes < CHUNK_BYTES / 2) this.#keys *= 2
