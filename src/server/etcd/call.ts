@@ -69,6 +69,8 @@ export class EtcdCall {
   #isOver = false
   readonly #withdrawals = new Set<() => void>()
   #room: Reservation | undefined
+  /** Ends the waits for room. */
+  readonly #roomWaits = new Set<() => void>()
 
   constructor(
     etcd: EtcdApi,
@@ -103,7 +105,7 @@ export class EtcdCall {
     this.#room.grow(bytes)
   }
 
-  /** Counts bytes as `hold` does, as soon as there is room for them. Rejects when the call is over. */
+  /** Counts bytes as `hold` does, as soon as there is room for them. Rejects when the call or its response is over. */
   async holdInTurn(bytes: number): Promise<void> {
     if (this.#isOver) throw CANCELLED
     const { outbound } = this.api
@@ -115,12 +117,13 @@ export class EtcdCall {
       leave()
       reject(error)
     }
-    const forget = this.whenOver(fail(CANCELLED))
+    const cancel = fail(CANCELLED)
+    this.#roomWaits.add(cancel)
     const stopTimer = this.whenLate(fail(DEADLINE_EXCEEDED))
     try {
       await promise
     } finally {
-      forget()
+      this.#roomWaits.delete(cancel)
       stopTimer()
     }
   }
@@ -145,6 +148,8 @@ export class EtcdCall {
 
   /** The transport counts the response now, or the call is over. */
   releaseRoom(): void {
+    // A wait that ended later would take room that nobody gives back.
+    for (const cancel of this.#roomWaits) cancel()
     this.#room?.release()
     this.#room = undefined
   }

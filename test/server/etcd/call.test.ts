@@ -32,6 +32,20 @@ test('a response that is read for nobody takes no room, however its client has g
   }
 })
 
+test('a wait for room ends with the response, and takes none afterwards', async () => {
+  const { call, outbound } = begin()
+  const others = outbound.reserve()
+  others.grow(900)
+  await call.holdInTurn(50)
+  const held = call.holdInTurn(600)
+  // Its client has taken too long for the rows that are read ahead, and still takes what was sent.
+  call.releaseRoom()
+  others.release()
+  await expect(held).rejects.toThrow('context canceled')
+  call.abandon()
+  expect([outbound.bytes, outbound.waiting]).toEqual([0, 0])
+})
+
 test.each([
   ['a stream of yesterday', 86_400_000, undefined, 7_000],
   ['a stream of a minute ago whose client waits for a day', 60_000, 86_400_000, 7_000],
