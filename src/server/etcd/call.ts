@@ -230,14 +230,13 @@ export class EtcdCall {
   ): Promise<AnswerOf<O['kind']>> {
     return new Promise((resolve, reject) => {
       const call = new OperationCall(this, deadline, page, openSink, rangeReader)
+      // A read may begin when something else has been decided, and another one may follow it.
+      const forget = this.whenOver(() => call.withdraw?.())
       execute(this.api, operation, call, (answer) => {
-        const { withdraw } = call
-        if (withdraw !== undefined) this.#withdrawals.delete(withdraw)
+        forget()
         if (answer instanceof ApiError) reject(answer)
         else resolve(answer)
       })
-      const { withdraw } = call
-      if (withdraw !== undefined) this.#withdrawals.add(withdraw)
     })
   }
 }

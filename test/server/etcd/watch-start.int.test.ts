@@ -84,6 +84,26 @@ test('a watch that ends before those that were requested before it have begun is
   ])
 })
 
+test('the read of a majority ends with the client of its watch, also after a node was too stale', async () => {
+  const node = new FakeNode()
+  const read = node.read.bind(node)
+  node.read = (requirements, done) => {
+    if (requirements.consistency === 'linearizable') return read(requirements, done)
+    setImmediate(done, { ok: false, problem: { code: 'too_stale', detail: '', written: 'no' } })
+    return () => {}
+  }
+  node.hold = () => {}
+  const { port } = await serve({ node })
+  const stream = openSession(port).request({
+    ...{ ':method': 'POST', ':path': RPC.watch.path, 'content-type': 'application/grpc' },
+  })
+  stream.on('error', () => {})
+  stream.write(create('1'))
+  await expect.poll(() => node.openReads).toBe(1)
+  stream.close()
+  await expect.poll(() => node.openReads).toBe(0)
+})
+
 test('a node whose state is stale refuses a watch with a first revision if it has no leader', async () => {
   const node = new FakeNode()
   const read: ReadRequirements[] = []
