@@ -1,8 +1,9 @@
 // A client that sends requests on a stream and takes no responses.
 
 import { constants } from 'node:http2'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { RPC } from '../../../src/etcd/rpcs.ts'
+import { FakeNode } from '../http/fake-node.ts'
 import { serve } from '../http/served.ts'
 import { callRpc, frame, openSession } from './grpc-call.ts'
 import {
@@ -15,10 +16,16 @@ import {
   literal,
   RawHttp2,
   TYPE,
+  windowUpdate,
 } from './raw-http2.ts'
 
 const MiB = 1024 * 1024
 const key = Buffer.from('a')
+const EVERYTHING = {
+  ...RPC.range.request.decode(new Uint8Array()),
+  key: Uint8Array.of(0),
+  rangeEnd: Uint8Array.of(0),
+}
 /** A watch of an empty range: refused at once, with a response. */
 const refused = frame(
   RPC.watch.request.encode({
@@ -57,6 +64,32 @@ test('a client of watches that takes no responses is not read, and others are se
   stream.close(constants.NGHTTP2_CANCEL)
   await expect.poll(() => http.inspect(), { timeout: 9_000 }).toMatchObject({ answerBytes: 0, bodyBytes: 0 })
 })
+
+/** The bytes by which the windows of a stream and of its connection grow each time. */
+test.each([
+  ['a call', 1, 1_000],
+  ['its connection', 1_000, 1],
+] as const)(
+  'a call is broken whose client opens the window of %s byte by byte, and others have its room',
+  async (_, ofStream, ofConnection) => {
+    const node = new FakeNode()
+    for (let at = 0; at < 300; at++) node.put(`k${at}`, 'v'.repeat(1_000))
+    const { http, port } = await serve({ node, limits: { answersBytesMax: 2 ** 19, writeStallMsMax: 500 } })
+    const client = new RawHttp2(port)
+    const everything = frame(RPC.range.request.encode(EVERYTHING))
+    client.write(headers(1, callFields(RPC.range.path)), http2Frame(TYPE.data, END_STREAM, 1, everything))
+    await expect.poll(() => http.inspect().answerBytes).toBeGreaterThan(2 ** 17)
+    const timer = setInterval(
+      () => client.write(windowUpdate(0, ofConnection), windowUpdate(1, ofStream)),
+      20,
+    )
+    onTestFinished(() => clearInterval(timer))
+    const whole = callRpc(openSession(port), RPC.range, EVERYTHING)
+    expect(await client.resetCode(1)).toBe(11)
+    expect((await whole).response?.kvs).toHaveLength(300)
+    expect(client.isClosed).toBe(false)
+  },
+)
 
 test('a client that takes no responses is cut, though none of them has data', async () => {
   const { http, port } = await serve({ limits: { writeStallMsMax: 500 } })

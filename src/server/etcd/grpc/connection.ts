@@ -78,6 +78,10 @@ export class GrpcConnection implements ConnectionOwner, StreamConnection, Http2S
     })
   }
 
+  get takenBytes(): number {
+    return this.#takenBytes
+  }
+
   get calls(): number {
     return this.#streams.size
   }

@@ -10,7 +10,7 @@ import {
 } from '../../../etcd/frames.ts'
 import { freePart } from '../../../etcd/message.ts'
 import { ETCD_ERRORS, GRPC, GrpcError } from '../../../etcd/status.ts'
-import { tooManyBodies } from '../../api/budget.ts'
+import { PIECE_BYTES, tooManyBodies } from '../../api/budget.ts'
 import type { Principal } from '../../api/call.ts'
 import { NEWER_MS_MAX } from '../../api/permit.ts'
 import type { ClientConnection } from '../../clients/client-connection.ts'
@@ -59,6 +59,8 @@ const RPC_OF: ReadonlyMap<string, ServedRpc> = new Map(
 export interface StreamConnection {
   readonly client: ClientConnection
   readonly options: ServedStreamOptions
+  /** Bytes of responses that the client has taken, of all calls. */
+  readonly takenBytes: number
   /** A call was refused before its request was read. */
   refusedUnidentified(): void
   /** Counts bytes of requests. Throws `ApiError` if there is no room for them. */
@@ -149,6 +151,14 @@ class NoCallError extends Error {
   }
 }
 
+interface Progress {
+  /** It takes a response; otherwise it sends its request. */
+  readonly isTaking: boolean
+  readonly bytes: number
+  /** Bytes that all calls of its connection have taken. */
+  readonly ofAll: number
+}
+
 export class ServedStream implements Responses<object>, StreamReceiver {
   readonly #stream: Http2Stream
   /** undefined: the call is open, and nothing reads it any more. */
@@ -179,7 +189,7 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   #sentBytes = 0
   /** Time without progress of the client, in checks. */
   #stillMs = 0
-  #progress: number | undefined
+  #progress: Progress | undefined
   #hasHead = false
   /** Nothing is sent any more. */
   #isOver = false
@@ -468,12 +478,37 @@ export class ServedStream implements Responses<object>, StreamReceiver {
   check(sinceMs: number): void {
     const waiting = this.waitingBytes
     // A client that takes as much as it is sent has the same number of bytes waiting each time.
-    const taken = this.#sentBytes - waiting
-    const progress = waiting > 0 ? -taken : this.#waitsForRequest ? this.#receivedBytes : undefined
-    this.#stillMs = progress !== undefined && progress === this.#progress ? this.#stillMs + sinceMs : 0
-    this.#progress = progress
+    const progress =
+      waiting > 0
+        ? { isTaking: true, bytes: this.#sentBytes - waiting, ofAll: this.#connection.takenBytes }
+        : this.#waitsForRequest && { isTaking: false, bytes: this.#receivedBytes, ofAll: 0 }
+    if (progress && !this.#hasMoved(progress)) this.#stillMs += sinceMs
+    else {
+      this.#stillMs = 0
+      this.#progress = progress || undefined
+    }
     if (this.#stillMs < this.#connection.options.limits.writeStallMsMax) return
     this.#stream.reset(CODE.enhanceYourCalm)
+  }
+
+  /**
+   * Whether the client has sent or taken anything. Who shuts a window must take more: a byte now and then would keep
+   * memory of all. Watches have limits of their own, and a client may take their events as slowly as it likes.
+   */
+  #hasMoved({ isTaking, bytes, ofAll }: Progress): boolean {
+    const before = this.#progress
+    if (before?.isTaking !== isTaking) return true
+    const moved = bytes - before.bytes
+    if (!isTaking || this.#rpc?.kind === 'duplex') return moved > 0
+    switch (this.#stream.shutWindow) {
+      case 'stream':
+        return moved >= PIECE_BYTES
+      case 'connection':
+        // It shares the window with other calls.
+        return moved > 0 && ofAll - before.ofAll >= PIECE_BYTES
+      case undefined:
+        return moved > 0
+    }
   }
 
   /** The stream is closed, for whatever reason. */

@@ -512,6 +512,10 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   // Writing
 
   /** Bytes that may be sent now, whatever the window of the stream. */
+  get isShut(): boolean {
+    return this.#sendWindow <= 0
+  }
+
   get #sendableBytes(): number {
     return this.#output.length > DATA_BYTES_MAX ? 0 : this.#sendWindow
   }

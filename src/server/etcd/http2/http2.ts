@@ -94,6 +94,8 @@ export interface Http2Stream {
   /** Bytes of the response that the client has not taken. */
   readonly untakenBytes: number
   readonly isPaused: boolean
+  /** The window that lets no more data through; undefined: both are open. */
+  readonly shutWindow: 'stream' | 'connection' | undefined
   /** Reads the request, which is paused at first. */
   resume(): void
   pause(): void

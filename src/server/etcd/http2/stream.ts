@@ -10,6 +10,8 @@ export interface Http2StreamConnection {
   /** Bytes that a client may send ahead on one stream. */
   readonly streamWindow: number
   dataRead(bytes: number): void
+  /** Its window lets no more data through. */
+  readonly isShut: boolean
   sendableBytes(window: number): number
   sendFields(id: number, block: Uint8Array, isEnd: boolean): void
   sendData(stream: ServerStream, bytes: Uint8Array, taken: (() => void) | undefined): void
@@ -186,6 +188,11 @@ export class ServerStream implements Http2Stream {
     this.#sendWindow += bytes
     if (isShut && this.#hasWaiting) this.#becomeReady()
     return this.#sendWindow <= WINDOW_MAX
+  }
+
+  get shutWindow(): 'stream' | 'connection' | undefined {
+    if (this.#sendWindow <= 0) return 'stream'
+    return this.#connection.isShut ? 'connection' : undefined
   }
 
   get #hasWaiting(): boolean {

@@ -92,6 +92,7 @@ const WINDOW_DEFAULT = 65_535
 class NodeStream implements Http2Stream {
   receiver: StreamReceiver | undefined
   untakenBytes = 0
+  readonly shutWindow = undefined
   readonly #stream: ServerHttp2Stream
   readonly #server: Http2Server
   readonly #forget: () => void
