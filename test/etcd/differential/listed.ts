@@ -434,6 +434,18 @@ export const LISTED: readonly ListedDifference[] = [
       rpc === 'roleGrantPermission' && !isRefused(etcd, NO_RANGE) && isRefused(quorate, NO_RANGE),
   },
   {
+    name: 'a leader key without a revision and a lease, without the right to it',
+    why: 'it is the key of no candidate, and nothing is written or read',
+    source: 'src/server/etcd/candidates.ts',
+    isOfResponse: true,
+    shows: ({ step: { rpc, request }, etcd, quorate }) =>
+      rpc === 'proclaim' &&
+      isObject(request.leader) &&
+      Number(request.leader.rev ?? 0) === 0 &&
+      isDenied(etcd) &&
+      contains(quorate, '"text":"election: not leader"'),
+  },
+  {
     name: 'a leader key without a lease',
     why: 'the key keeps the lease that it has; etcd grants one of 60 s that nobody keeps alive',
     source: 'electionServer.session of etcd in server/etcdserver/api/v3election/election.go',
