@@ -286,7 +286,7 @@ describe('data goes to stdout as it is', () => {
         { name: 'n1', url: node.url, state: 'running', commit_index: 100, state_hash: '000000000000abcd' },
       ],
     })
-    expect(members.out).toBe(`n1\tvoter\tleader\t1\t${node.url}\t127.0.0.1:1\t100\n`)
+    expect(members.out).toBe(`n1\tvoter\tleader\t1\t${node.url}\t127.0.0.1:1\t101\n`)
     expect(settings.out).toMatch(/^key_bytes_max\t4096\nvalue_bytes_max\t1572864\n/)
     expect(settings.out).toMatch(/\nleases\toff\nleases\.duration_ms\t500\n$/)
     expect(JSON.parse(set.out)).toEqual({

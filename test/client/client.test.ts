@@ -222,7 +222,7 @@ describe('the cluster', () => {
           role: 'voter',
           peer: '127.0.0.1:1',
           url: node.url,
-          matchIndex: 100,
+          matchIndex: 101,
         },
       ],
     })

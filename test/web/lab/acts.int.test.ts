@@ -35,6 +35,8 @@ describeConsole(needsChromium('actions in the lab'), () => {
     expect(await findBarriers(page)).toEqual([])
     await page.getByRole('button', { name: 'Cut these off from the others' }).press('Enter')
     await expect.poll(() => page.url()).toContain('partition,side=(0+3),ms=3000')
+    // The address has the fault before the stage shows it, and a key heals what is shown.
+    await page.getByRole('button', { name: 'Heal: n1 and n4 are cut off' }).waitFor()
     await page.keyboard.press('h')
     await expect.poll(() => page.url()).toContain('heal,fault=partition,target=0,peer=3')
   })
