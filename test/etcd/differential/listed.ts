@@ -400,6 +400,17 @@ export const LISTED: readonly ListedDifference[] = [
       step.rpc === 'hashKv' && isError(etcd, GRPC.outOfRange) && !isError(quorate),
   },
   {
+    name: 'a hash at the revision of an earlier compaction',
+    release: '3.6',
+    why: 'it is compacted; etcd answers with the hash that it stored while it compacted',
+    source: 'hashStorage of etcd in server/storage/mvcc/hash.go',
+    isOfResponse: true,
+    shows: ({ step, etcd, quorate }) =>
+      step.rpc === 'hashKv' &&
+      !isError(etcd) &&
+      isRefused(quorate, 'mvcc: required revision has been compacted'),
+  },
+  {
     name: 'the compact revision of a hash at the compacted revision',
     release: '3.6',
     why: 'it is the newest one; etcd answers with the hash that it stored while it compacted, and the one before',
