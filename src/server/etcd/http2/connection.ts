@@ -511,11 +511,11 @@ export class ServerConnection implements Http2Connection, Http2StreamConnection 
   // -------------------------------------------------------------------------------------------------------------------
   // Writing
 
-  /** Bytes that may be sent now, whatever the window of the stream. */
   get isShut(): boolean {
     return this.#sendWindow <= 0
   }
 
+  /** Bytes that may be sent now, whatever the window of the stream. */
   get #sendableBytes(): number {
     return this.#output.length > DATA_BYTES_MAX ? 0 : this.#sendWindow
   }
