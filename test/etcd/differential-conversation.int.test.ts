@@ -1,28 +1,19 @@
 // A conversation leaves a server as it was: others with the same server follow.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { RPC, type RpcDescription } from '../../src/etcd/rpcs.ts'
 import { type GrpcCallOptions, GrpcClient } from '../../src/etcd-client/grpc-client.ts'
 import { quickPasswords } from '../quick-passwords.ts'
-import { Conversation, connect, type Step } from './differential/conversation.ts'
+import { Conversation, type Step } from './differential/conversation.ts'
 import { type JsonObject, SELF } from './differential/frame.ts'
-import { type RunningServer, startQuorate } from './differential/servers.ts'
+import { nodeOfFile } from './node-of-file.ts'
 
 quickPasswords()
 
-let server: RunningServer
-let client: GrpcClient
+const node = nodeOfFile()
 let runs = 0
-beforeAll(async () => {
-  server = await startQuorate()
-  client = connect(server.endpoint)
-})
-afterAll(async () => {
-  client?.close()
-  await server?.stop()
-})
 
-async function talk(steps: readonly Step[], on = client): Promise<void> {
+async function talk(steps: readonly Step[], on = node.client): Promise<void> {
   const conversation = await Conversation.begin(on, ++runs)
   for (const step of steps) await conversation.make(step)
   await conversation.end()
@@ -69,12 +60,12 @@ test.each<[string, readonly Step[]]>([
   ],
 ])('%s are gone when it has ended', async (_, steps) => {
   await talk(steps)
-  expect((await client.unary(RPC.authStatus, {})).enabled).toBe(false)
-  expect((await client.unary(RPC.userList, {})).users).toEqual([])
-  expect((await client.unary(RPC.roleList, {})).roles).toEqual([])
+  expect((await node.client.unary(RPC.authStatus, {})).enabled).toBe(false)
+  expect((await node.client.unary(RPC.userList, {})).users).toEqual([])
+  expect((await node.client.unary(RPC.roleList, {})).roles).toEqual([])
   const zero = Buffer.from([0])
-  expect((await client.unary(RPC.range, { key: zero, rangeEnd: zero })).kvs).toEqual([])
-  expect((await client.unary(RPC.leaseLeases, {})).leases).toEqual([])
+  expect((await node.client.unary(RPC.range, { key: zero, rangeEnd: zero })).kvs).toEqual([])
+  expect((await node.client.unary(RPC.leaseLeases, {})).leases).toEqual([])
 })
 
 /** A server that keeps alarms, as etcd does, until a client deactivates them. */
@@ -95,7 +86,7 @@ class ClientWithAlarms extends GrpcClient {
 }
 
 test('alarms are gone when it has ended, also those from before other requests', async () => {
-  const fake = new ClientWithAlarms({ endpoint: server.endpoint })
+  const fake = new ClientWithAlarms({ endpoint: node.endpoint })
   const alarms = [1, 2].map((alarm) => step('alarm', { action: 1, memberId: SELF, alarm }))
   await talk([...alarms, step('put', { key: 'a' })], fake)
   expect(fake.alarms).toEqual([])

@@ -2,13 +2,12 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { GrpcClient } from '../../src/etcd-client/grpc-client.ts'
+import { describe, expect, test, vi } from 'vitest'
 import { quickPasswords } from '../quick-passwords.ts'
 import { isAlike, isExpected, type Recorded } from './differential/comparison.ts'
-import { Conversation, connect, type Step } from './differential/conversation.ts'
+import { Conversation, type Step } from './differential/conversation.ts'
 import type { Json } from './differential/frame.ts'
-import { type RunningServer, startQuorate } from './differential/servers.ts'
+import { nodeOfFile } from './node-of-file.ts'
 
 quickPasswords()
 
@@ -27,17 +26,8 @@ const files = RELEASES.flatMap((release) =>
 /** Limits of time only end what has failed. */
 const WAIT = { timeout: 20_000, interval: 5 }
 
-let server: RunningServer
-let client: GrpcClient
+const node = nodeOfFile()
 let runs = 0
-beforeAll(async () => {
-  server = await startQuorate()
-  client = connect(server.endpoint)
-})
-afterAll(async () => {
-  client?.close()
-  await server?.stop()
-})
 
 describe.each(files)('%s %s', (release, _, recorded) => {
   test.each(recorded)('%s', async (_, { exchanges, watched }) => {
@@ -49,7 +39,7 @@ describe.each(files)('%s %s', (release, _, recorded) => {
           : isExpected({ release, steps, step, etcd, quorate })
       if (!isAsExpected) expect(quorate, JSON.stringify(step)).toEqual(etcd)
     }
-    const talk = await Conversation.begin(client, ++runs)
+    const talk = await Conversation.begin(node.client, ++runs)
     try {
       for (const { step, watched: before, response } of exchanges) {
         await talk.delivered()
